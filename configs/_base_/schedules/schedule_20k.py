@@ -1,0 +1,6 @@
+# mmseg's 20k iterations; keeps the best checkpoint by hemorrhage Dice, and the last two.
+_base_ = 'mmseg::_base_/schedules/schedule_20k.py'
+
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=2, save_best='pixel/dice_hemorrhage', rule='greater')
+)
