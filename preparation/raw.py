@@ -124,9 +124,9 @@ def read_raw(source: Source) -> RawDataset:
     if not slices:
         msg = f'{source}: {PATIENTS} holds no <patient>/brain/<slice>.jpg; unpack it again'
         raise DataError(msg)
-    unknown += [
-        name for windows in files.values() if 'brain' not in windows for name in windows.values()
-    ]
+    for windows in files.values():
+        if 'brain' not in windows:
+            unknown += windows.values()
     return RawDataset(
         source, slices, _read_demographics(source, members), len(diagnoses), tuple(sorted(unknown))
     )

@@ -43,6 +43,7 @@ class FolderSource:
         return self.root.resolve().name
 
     def __str__(self) -> str:
+        """Name the folder in a message."""
         return str(self.root)
 
     def members(self) -> list[str]:
@@ -98,6 +99,7 @@ class ZipSource:
         return self.path.name
 
     def __str__(self) -> str:
+        """Name the zip in a message."""
         return str(self.path)
 
     def members(self) -> list[str]:

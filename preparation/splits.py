@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -202,7 +203,7 @@ def _slice_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[st
     order = np.random.RandomState(seed).permutation(len(cases))
     names = [cases[index].name for index in order]
     bounds = [-(-len(names) * fold // folds) for fold in range(folds + 1)]
-    return tuple(tuple(sorted(names[a:b])) for a, b in zip(bounds, bounds[1:]))
+    return tuple(tuple(sorted(names[a:b])) for a, b in pairwise(bounds))
 
 
 def read_splits(path: Path) -> Splits:

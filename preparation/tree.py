@@ -212,7 +212,7 @@ def is_interrupted(out: Path) -> bool:
 
 
 def _swap_in(out: Path) -> None:
-    """Put what ``ready`` holds in place; may be repeated at any point of a first, killed attempt."""
+    """Put what ``ready`` holds in place; after a kill at any point, do the rest."""
     work, ready = out / _WORK, out / _WORK / _READY
     retired = work / 'retired'
     if ready.exists():
