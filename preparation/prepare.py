@@ -1,0 +1,430 @@
+"""From the raw download to the tree that mmseg trains on."""
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from cranium.preparation.errors import DataError
+from cranium.preparation.images import (
+    IGNORE,
+    MASK_THRESHOLD,
+    decode_gray,
+    encode_png,
+    uniform_png,
+)
+from cranium.preparation.raw import MASKED, UNLABELLED, Demographics, RawDataset, RawSlice
+from cranium.preparation.source import Source
+from cranium.preparation.splits import ROLES, Case, Splits, count, make_splits, read_splits
+from cranium.preparation.tree import (
+    DATASET,
+    IMAGES,
+    MANIFEST,
+    MASKS,
+    SPLITS,
+    Row,
+    link_file,
+    locked,
+    manifest_writer,
+    read_dataset_json,
+    read_manifest,
+    refuse_foreign,
+    sha256_file,
+    staging,
+    write_file,
+)
+
+WINDOWS = ('brain', 'bone', 'brain-bone')
+UNLABELLED_CHOICES = ('drop', 'keep')
+
+# What became of a slice.
+WRITTEN, LINKED, LEFT_OUT = 'written', 'linked', 'left out'
+
+# Slices that a worker takes at a time: enough that handing them over costs nothing.
+_BATCH = 32
+
+_KNOWN_BY_WRITING = ('hemorrhage_pixels', 'image_sha256', 'mask_sha256')
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to prepare.
+
+    Args:
+        split (str): ``patient``, ``authors`` or ``slice``. Defaults to ``patient``.
+        folds (int): Number of folds, where the protocol does not fix it. Defaults to 5.
+        fold (int): The fold that is held out. Defaults to 0.
+        seed (int): What the folds are drawn with. Defaults to 0.
+        splits_file (Path, optional): Folds from this file in place of drawing them.
+        window (str): ``brain`` or ``bone`` write gray images. ``brain-bone`` writes RGB images
+            with the channels brain, bone, brain: the same whether read as RGB or, as OpenCV
+            does, as BGR. Defaults to ``brain``.
+        mask_threshold (int): A mask pixel above it is hemorrhage. Defaults to 127.
+        unlabelled (str): ``drop`` leaves out slices that have hemorrhage but no mask, ``keep``
+            writes them with a mask of 255, which mmseg ignores. Defaults to ``drop``.
+    """
+
+    split: str = 'patient'
+    folds: int = 5
+    fold: int = 0
+    seed: int = 0
+    splits_file: Path | None = None
+    window: str = 'brain'
+    mask_threshold: int = MASK_THRESHOLD
+    unlabelled: str = 'drop'
+
+    @property
+    def recipe(self) -> dict:
+        """What decides the bytes of an image and its mask, apart from their sources."""
+        return {
+            'window': self.window,
+            'mask_threshold': self.mask_threshold,
+            'cranium': version('cranium'),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A slice and where it goes.
+
+    Args:
+        slice (RawSlice): The slice.
+        split (str): ``train``, ``val`` or ``test``; empty when it is left out.
+        left_out (str): Why it is left out; empty when it is not.
+    """
+
+    slice: RawSlice
+    split: str
+    left_out: str = ''
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will write.
+
+    Args:
+        raw (RawDataset): The download.
+        options (Options): How.
+        splits (Splits): The folds.
+        slices (list[Planned]): Every slice, written or left out.
+    """
+
+    raw: RawDataset
+    options: Options
+    splits: Splits
+    slices: list[Planned]
+
+    @property
+    def left_out(self) -> Counter:
+        """How many slices are left out, by reason."""
+        return Counter(item.left_out for item in self.slices if item.left_out)
+
+    def cases(self, split: str) -> list[Case]:
+        """Return the slices of a split."""
+        return [as_case(item.slice) for item in self.slices if item.split == split]
+
+
+def as_case(item: RawSlice) -> Case:
+    """Return what a split needs to know of a slice."""
+    return Case(item.patient, item.name, item.label == MASKED)
+
+
+def make_plan(raw: RawDataset, options: Options) -> Plan:
+    """Decide what goes where; reads no pixels and writes nothing.
+
+    The folds are drawn over all slices, so that they do not depend on the window or on which
+    slices are left out.
+
+    Raises:
+        DataError: Folds that this download cannot fill; see :mod:`cranium.preparation.splits`.
+    """
+    cases = [as_case(item) for item in raw.slices]
+    if options.splits_file is not None:
+        splits = read_splits(options.splits_file)
+    else:
+        splits = make_splits(cases, options.split, options.folds, options.seed)
+    roles = splits.roles(options.fold, cases)
+    slices = []
+    for item in raw.slices:
+        reason = _why_left_out(item, options)
+        slices.append(Planned(item, '' if reason else roles[item.name], reason))
+    return Plan(raw, options, splits, slices)
+
+
+def _why_left_out(item: RawSlice, options: Options) -> str:
+    if item.label == UNLABELLED and options.unlabelled == 'drop':
+        return 'unlabelled'
+    if 'bone' in options.window and item.bone is None:
+        return 'no bone window'
+    return ''
+
+
+def write_plan(
+    plan: Plan,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    jobs: int | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Counter:
+    """Write the tree: ``images``, ``masks``, ``splits.json``, ``manifest.csv``, ``dataset.json``.
+
+    Files of an existing tree whose source, options and content are unchanged are linked into the
+    new one, so that another fold costs no decoding.
+
+    Args:
+        plan (Plan): From :func:`make_plan`.
+        out (Path): The folder to write to, made if need be.
+        overwrite (bool): Whether what Cranium wrote there with other options, or what was changed
+            since, may be lost. Defaults to False.
+        jobs (int, optional): Processes. None leaves it to ``joblib.parallel_config``, one without.
+        progress (Callable): Called with the number of slices done since the last call.
+
+    Returns:
+        Counter: How many slices were ``written``, ``linked`` and ``left out``.
+
+    Raises:
+        DataError: A bad source file, a file in ``out`` that is not Cranium's, a full disk.
+    """
+    out = Path(out)
+    with locked(out):
+        old = _rows_to_reuse(plan, out, overwrite)
+        with staging(out) as new:
+            for split in {item.split for item in plan.slices if item.split}:
+                for kind in (IMAGES, MASKS):
+                    (new / kind / split).mkdir(parents=True)
+            writer = _Writer(plan.raw.source, plan.options, out.absolute(), new, overwrite)
+            tally = _Tally()
+            with manifest_writer(new) as add:
+                for results in _run(writer, _batches(plan, old), jobs):
+                    for row, outcome in results:
+                        add(row)
+                        tally.add(row, outcome)
+                    progress(len(results))
+            cases = [as_case(item.slice) for item in plan.slices]
+            write_file(new / SPLITS, plan.splits.to_json(cases).encode())
+            write_file(new / DATASET, _dataset_json(plan, tally, new).encode())
+            refuse_foreign(out)
+    return tally.outcomes
+
+
+def _rows_to_reuse(plan: Plan, out: Path, overwrite: bool) -> dict[str, Row]:
+    """Return the old tree's rows by slice name, or refuse to replace it."""
+    refuse_foreign(out)
+    if not (out / MANIFEST).exists():
+        return {}
+    rows = {row.name: row for row in read_manifest(out) if row.image}
+    try:
+        recorded = read_dataset_json(out)
+    except DataError:
+        if overwrite:
+            return {}
+        raise
+    recipe = {name: recorded['options'].get(name) for name in plan.options.recipe}
+    if not overwrite:
+        _refuse_loss(plan, out, rows, recorded, recipe)
+    return rows if recipe == plan.options.recipe else {}
+
+
+def _refuse_loss(plan: Plan, out: Path, rows: dict[str, Row], recorded: dict, recipe: dict) -> None:
+    """Refuse what would lose files that this run could not write again."""
+    remedy = 'add --overwrite to replace it, or use another --out'
+    for name, value in plan.options.recipe.items():
+        if recipe[name] != value:
+            raise DataError(f'{out}: prepared with {name} {recipe[name]}, not {value}; {remedy}')
+    lost = rows.keys() - {item.slice.name for item in plan.slices if item.split}
+    if lost:
+        msg = f'{out}: has {len(lost)} slices that {plan.raw.source} lacks, {min(lost)} first'
+        raise DataError(f'{msg}; {remedy}')
+    for name, sha256 in recorded['files'].items():
+        path = out / name
+        used = plan.options.splits_file and path.samefile(plan.options.splits_file)
+        if path.exists() and sha256_file(path) != sha256 and not used:
+            msg = f'{path}: changed since it was written; add --overwrite to replace it'
+            raise DataError(f'{msg}, or --splits {path} to use it' if name == SPLITS else msg)
+
+
+def _batches(
+    plan: Plan, old: dict[str, Row]
+) -> Iterator[list[tuple[Planned, Demographics, Row | None]]]:
+    everyone = plan.raw.demographics
+    work = (
+        (item, everyone.get(item.slice.patient, Demographics()), old.get(item.slice.name))
+        for item in plan.slices
+    )
+    while batch := list(islice(work, _BATCH)):
+        yield batch
+
+
+def _run(writer: '_Writer', batches: Iterable[list], jobs: int | None) -> Iterator[list]:
+    from joblib import Parallel, delayed  # slow to import
+
+    # In order and as they come, so that nothing heaps up however many slices there are.
+    yield from Parallel(n_jobs=jobs, batch_size=1, return_as='generator')(
+        delayed(writer)(batch) for batch in batches
+    )
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Writes slices to a new tree; runs in the workers, so it holds nothing but what it needs.
+
+    Args:
+        source (Source): The download.
+        options (Options): How.
+        old (Path): The existing tree.
+        new (Path): The new tree; its folders exist.
+        overwrite (bool): Whether a file that was changed in the old tree is written anew.
+    """
+
+    source: Source
+    options: Options
+    old: Path
+    new: Path
+    overwrite: bool
+
+    def __call__(
+        self, batch: Sequence[tuple[Planned, Demographics, Row | None]]
+    ) -> list[tuple[Row, str]]:
+        """Write a batch; return each slice's row and whether it was written or linked."""
+        return [self._handle(*work) for work in batch]
+
+    def _handle(self, planned: Planned, person: Demographics, old: Row | None) -> tuple[Row, str]:
+        item = planned.slice
+        diagnosis = item.diagnosis
+        row = Row(
+            patient=item.patient,
+            slice=item.number,
+            split=planned.split,
+            label=item.label,
+            types='+'.join(diagnosis.types) if diagnosis else '',
+            age='' if person.age is None else f'{person.age:g}',
+            sex=person.sex or '',
+            notes=';'.join(item.notes),
+        )
+        if planned.left_out:
+            return _with_note(row, f'left out: {planned.left_out}'), LEFT_OUT
+        sources = self._sources(item)
+        contents = [self.source.read(member) for member in sources]
+        row = dataclasses.replace(
+            row,
+            image=f'{IMAGES}/{planned.split}/{item.name}.png',
+            sources=';'.join(sources),
+            source_sha256=';'.join(hashlib.sha256(content).hexdigest() for content in contents),
+        )
+        if old and self._link(row, old):
+            known = {name: getattr(old, name) for name in _KNOWN_BY_WRITING}
+            outcome = LINKED
+        else:
+            known = self._write(row, item, dict(zip(sources, contents)))
+            outcome = WRITTEN
+        row = dataclasses.replace(row, **known)
+        if row.label == MASKED and not row.hemorrhage_pixels:
+            row = _with_note(row, 'mask without a pixel above the threshold')
+        return row, outcome
+
+    def _sources(self, item: RawSlice) -> list[str]:
+        windows = [getattr(item, window) for window in self.options.window.split('-')]
+        return windows + ([item.mask] if item.label == MASKED else [])
+
+    def _link(self, row: Row, old: Row) -> bool:
+        """Link the old image and mask into the new tree, if they are what would be written."""
+        if (old.source_sha256, old.label) != (row.source_sha256, row.label):
+            return False
+        for path, sha256 in ((old.image, old.image_sha256), (old.mask, old.mask_sha256)):
+            if not (self.old / path).exists():
+                return False
+            if sha256_file(self.old / path) != sha256:
+                if self.overwrite:
+                    return False
+                msg = f'{self.old / path}: changed since it was written'
+                raise DataError(f'{msg}; move it away, or add --overwrite to write it anew')
+        link_file(self.old / old.image, self.new / row.image)
+        link_file(self.old / old.mask, self.new / row.mask)
+        return True
+
+    def _write(self, row: Row, item: RawSlice, contents: dict[str, bytes]) -> dict[str, int | str]:
+        """Decode, encode and write; return the columns ``_KNOWN_BY_WRITING``."""
+        pixels = {
+            member: decode_gray(content, self.source.describe(member))
+            for member, content in contents.items()
+        }
+        image = self._image(item, pixels)
+        if item.label == MASKED:
+            mask = pixels[item.mask] > self.options.mask_threshold
+            hemorrhage_pixels = int(np.count_nonzero(mask))
+            mask_png = encode_png(mask.view(np.uint8))
+        else:
+            hemorrhage_pixels = 0
+            mask_png = uniform_png(*image.shape[:2], IGNORE if item.label == UNLABELLED else 0)
+        image_png = encode_png(image)
+        write_file(self.new / row.image, image_png)
+        write_file(self.new / row.mask, mask_png)
+        digests = (hashlib.sha256(png).hexdigest() for png in (image_png, mask_png))
+        return dict(zip(_KNOWN_BY_WRITING, (hemorrhage_pixels, *digests)))
+
+    def _image(self, item: RawSlice, pixels: dict[str, np.ndarray]) -> np.ndarray:
+        if self.options.window != 'brain-bone':
+            return pixels[getattr(item, self.options.window)]
+        brain, bone = pixels[item.brain], pixels[item.bone]
+        if brain.shape != bone.shape:
+            name = self.source.describe(item.bone)
+            raise DataError(f'{name}: another size than the brain window; replace it')
+        return np.stack([brain, bone, brain], axis=-1)
+
+
+def _with_note(row: Row, note: str) -> Row:
+    return dataclasses.replace(row, notes=f'{row.notes};{note}' if row.notes else note)
+
+
+class _Tally:
+    """Counts over the rows as they come."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter = Counter()
+        self.hemorrhage_pixels: Counter = Counter()
+        self.notes: Counter = Counter()
+
+    def add(self, row: Row, outcome: str) -> None:
+        self.outcomes[outcome] += 1
+        self.hemorrhage_pixels[row.split] += row.hemorrhage_pixels
+        self.notes.update(row.notes.split(';') if row.notes else ())
+
+
+def _dataset_json(plan: Plan, tally: _Tally, new: Path) -> str:
+    """Say what the tree was made from, and how; no times and no paths, so that runs compare."""
+    options = plan.options
+    splits_file = options.splits_file and options.splits_file.name
+    content = {
+        'dataset': 'ct-ich v1.0.0, CC BY 4.0, https://physionet.org/content/ct-ich/1.0.0/',
+        'source': plan.raw.source.name,
+        'options': {
+            **options.recipe,
+            'unlabelled': options.unlabelled,
+            'split': plan.splits.protocol,
+            'folds': len(plan.splits.folds),
+            'fold': options.fold,
+            'seed': plan.splits.seed,
+            'splits_file': splits_file,
+        },
+        'splits': {
+            split: {
+                **count(plan.cases(split)),
+                'hemorrhage_pixels': tally.hemorrhage_pixels[split],
+            }
+            for split in ROLES
+            if plan.cases(split)
+        },
+        'left_out': dict(sorted(plan.left_out.items())),
+        'unusual': dict(sorted(tally.notes.items())),
+        'diagnosis_rows_without_image': plan.raw.rows_without_image,
+        'unknown_files': list(plan.raw.unknown_files),
+        'files': {name: sha256_file(new / name) for name in (MANIFEST, SPLITS)},
+    }
+    return json.dumps(content, indent=1) + '\n'

@@ -1,0 +1,239 @@
+"""Finding the ct-ich download and reading its files, from a folder or straight from the zip."""
+
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from cranium.preparation.errors import DataError
+
+PATIENTS = 'Patients_CT'
+DOWNLOAD_URLS = (
+    'https://www.kaggle.com/datasets/vbookshelf/computed-tomography-ct-images',
+    'https://physionet.org/content/ct-ich/1.0.0/',
+)
+
+# A slice is some 40 kB and the whole download 1.2 GB at most; these bounds are far above both.
+MAX_FILE_BYTES = 64 * 2**20
+MAX_TOTAL_BYTES = 20 * 10**9
+MAX_RATIO = 200
+
+# What `data/` holds besides the download. The sample is used only when it is named.
+_NOT_A_DOWNLOAD = {'images', 'masks', 'sample'}
+_WRAPPING_FOLDERS = 3
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """An unpacked download.
+
+    Args:
+        root (Path): The folder that holds ``Patients_CT`` and the CSV files.
+    """
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's own name, without where it lies."""
+        return self.root.resolve().name
+
+    def __str__(self) -> str:
+        """Name the folder in a message."""
+        return str(self.root)
+
+    def members(self) -> list[str]:
+        """List the files: the top level and everything below ``Patients_CT``.
+
+        Returns:
+            list[str]: Paths relative to ``root``, with ``/`` between their parts.
+
+        Raises:
+            DataError: A symbolic link among them.
+            OSError: A folder that cannot be read.
+        """
+        top = [entry for entry in _scan(self.root) if entry.is_file() and not entry.is_symlink()]
+        start = len(str(self.root)) + 1
+        paths = [entry.path for entry in top] + list(_files_below(self.root / PATIENTS))
+        return [path[start:].replace(os.sep, '/') for path in paths]
+
+    def read(self, member: str) -> bytes:
+        """Return the content of a member.
+
+        Raises:
+            DataError: It cannot be read, or is too large to be a slice.
+        """
+        path = self.root / member
+        try:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise DataError(f'{path}: too large for a CT slice; replace it by the original')
+            return path.read_bytes()
+        except OSError as error:
+            msg = f'{path}: cannot be read ({error.strerror}); check the file and its permissions'
+            raise DataError(msg) from error
+
+    def describe(self, member: str) -> str:
+        """Name a member in a message."""
+        return str(self.root / member)
+
+
+@dataclass(frozen=True)
+class ZipSource:
+    """A download as it came, never unpacked: no name in it can reach the file system.
+
+    Args:
+        path (Path): The zip.
+        prefix (str): The wrapping folder inside, ``''`` or ending with ``/``.
+    """
+
+    path: Path
+    prefix: str
+
+    @property
+    def name(self) -> str:
+        """The zip's own name, without where it lies."""
+        return self.path.name
+
+    def __str__(self) -> str:
+        """Name the zip in a message."""
+        return str(self.path)
+
+    def members(self) -> list[str]:
+        """List the files below the wrapping folder; see :meth:`FolderSource.members`."""
+        names = _open_zip(self.path).namelist()
+        return [
+            name.removeprefix(self.prefix)
+            for name in names
+            if name.startswith(self.prefix) and not name.endswith('/')
+        ]
+
+    def read(self, member: str) -> bytes:
+        """Return the content of a member; see :meth:`FolderSource.read`."""
+        name = self.describe(member)
+        archive = _open_zip(self.path)
+        try:
+            info = archive.getinfo(self.prefix + member)
+            if info.file_size > MAX_FILE_BYTES:
+                raise DataError(f'{name}: too large for a CT slice; download the zip again')
+            return archive.read(info)
+        except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, ValueError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f'{name}: damaged ({error}); download the zip again') from error
+
+    def describe(self, member: str) -> str:
+        """Name a member in a message."""
+        return f'{self.path}:{self.prefix}{member}'
+
+
+Source = FolderSource | ZipSource
+
+
+def find_source(path: Path) -> Source:
+    """Find the download in or at ``path``, as users really have it.
+
+    Args:
+        path (Path): The zip; or the unpacked folder; or a folder that holds either, with up to
+            three wrapping folders in between.
+
+    Returns:
+        Source: Where to read from. An unpacked folder is preferred to a zip beside it.
+
+    Raises:
+        DataError: Nothing there, more than one download, or an unsafe or damaged zip.
+    """
+    path = Path(path)
+    if path.is_file():
+        source = _zip_source(path)
+        if source is None:
+            raise DataError(f'{path}: holds no {PATIENTS} folder; {_where_to_get_it()}')
+        return source
+    if not path.is_dir():
+        raise DataError(f'{path}: no such file or folder; {_where_to_get_it()}')
+    if path.name == PATIENTS:
+        return FolderSource(path.parent)
+    level = [path]
+    for _ in range(_WRAPPING_FOLDERS + 1):
+        found = [FolderSource(folder) for folder in level if (folder / PATIENTS).is_dir()]
+        zips = sorted(entry.path for folder in level for entry in _scan(folder) if _is_zip(entry))
+        found = found or [source for name in zips if (source := _zip_source(Path(name)))]
+        if len(found) > 1:
+            raise DataError(f'{path}: several downloads, {found[0]} and {found[1]}; name one')
+        if found:
+            return found[0]
+        level = [Path(entry.path) for folder in level for entry in _scan(folder) if _wraps(entry)]
+    raise DataError(f'{path}: no ct-ich download in it; {_where_to_get_it()}')
+
+
+def _where_to_get_it() -> str:
+    return f'get it from {DOWNLOAD_URLS[0]} (or try --source data/sample)'
+
+
+def _is_zip(entry: os.DirEntry) -> bool:
+    return entry.name.lower().endswith('.zip') and entry.is_file()
+
+
+def _wraps(entry: os.DirEntry) -> bool:
+    return entry.is_dir() and entry.name not in _NOT_A_DOWNLOAD and not entry.name.startswith('.')
+
+
+def _scan(folder: Path | str) -> list[os.DirEntry]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _files_below(folder: Path | str) -> Iterator[str]:
+    for entry in _scan(folder):
+        if entry.is_symlink():
+            msg = f'{entry.path}: a symbolic link, not a slice; put the file itself there'
+            raise DataError(msg)
+        if entry.is_dir():
+            yield from _files_below(entry.path)
+        else:
+            yield entry.path
+
+
+def _zip_source(path: Path) -> ZipSource | None:
+    """Return a safe zip as a source, or None where it holds no patients."""
+    for name in _open_zip(path).namelist():
+        parts = PurePosixPath(name).parts
+        if PATIENTS in parts and '__MACOSX' not in parts:
+            wrapping = parts[: parts.index(PATIENTS)]
+            return ZipSource(path, ''.join(f'{part}/' for part in wrapping))
+    return None
+
+
+@lru_cache(maxsize=4)
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    """Open a zip once in each process, after its directory has been found safe."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        msg = f'{path}: not a readable zip ({error}); download it again'
+        raise DataError(msg) from error
+    for info in archive.infolist():
+        danger = _danger(info)
+        if danger:
+            raise DataError(f'{path}: {info.filename!r} {danger}; download the zip again')
+    if sum(info.file_size for info in archive.infolist()) > MAX_TOTAL_BYTES:
+        raise DataError(f'{path}: unpacks to more than 20 GB; download the zip again')
+    return archive
+
+
+def _danger(info: zipfile.ZipInfo) -> str | None:
+    name = info.filename
+    if name.startswith('/') or re.match('[A-Za-z]:', name) or '\\' in name:
+        return 'is an absolute or foreign path'
+    if '..' in name.split('/'):
+        return 'points outside the zip'
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return 'is a symbolic link'
+    if info.flag_bits & 1:
+        return 'is encrypted'
+    if info.file_size > MAX_RATIO * max(info.compress_size, 1):
+        return f'unpacks to more than {MAX_RATIO} times its size'
+    return None
