@@ -10,10 +10,14 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-ROOMS = sorted(path.parent.name for path in ROOT.glob('*/__init__.py') if path.parent.name != 'tests')
+ROOMS = sorted(
+    path.parent.name for path in ROOT.glob('*/__init__.py') if path.parent.name != 'tests'
+)
 
 setup(
     package_dir={f'cranium.{room}': room for room in ROOMS},
     packages=[f'cranium.{room}' for room in ROOMS]
-    + [f'cranium.{room}.{package}' for room in ROOMS for package in find_packages(str(ROOT / room))],
+    + [
+        f'cranium.{room}.{package}' for room in ROOMS for package in find_packages(str(ROOT / room))
+    ],
 )

@@ -124,7 +124,9 @@ class CraniumDataset(BaseSegDataset):
         data_list = [self._identify(record) for record in super().load_data_list()]
         if not data_list:
             where = self.ann_file or self.data_prefix['img_path']
-            msg = f'{where} names no {self.img_suffix} image; expected prepared slices: `{PREPARE}`.'
+            msg = (
+                f'{where} names no {self.img_suffix} image; expected prepared slices: `{PREPARE}`.'
+            )
             raise FileNotFoundError(msg)
         self._check_files(data_list)
         return self._keep_patients(data_list)

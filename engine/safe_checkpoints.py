@@ -8,6 +8,7 @@ refused. Setting ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` instead would run whatever
 says.
 """
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -32,11 +33,11 @@ def restricted_getattr(owner: Any, name: str) -> Callable[..., Any]:
         Callable: ``HistoryBuffer``'s own method of that name.
 
     Raises:
-        ValueError: If anything else is asked for: the file carries code that mmengine never wrote.
+        pickle.UnpicklingError: If anything else is asked for: mmengine never wrote this file.
     """
     if owner is not HistoryBuffer or name not in STATISTICS:
         msg = f'The checkpoint asks for the attribute {name!r} of {owner!r}, which is not data.'
-        raise ValueError(msg)
+        raise pickle.UnpicklingError(msg)
     return getattr(HistoryBuffer, name)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -113,3 +114,43 @@ def contact_sheet(panels: Sequence[Panel], columns: int = 4, title: str = '') ->
         position = (GAP + column * (PANEL + GAP), header + row * (PANEL + CAPTION + GAP))
         sheet.paste(draw_panel(panel), position)
     return sheet
+
+
+def read_panels(predictions: Path, images: Path, masks: Path, count: int) -> list[Panel]:
+    """Read predicted masks with their slices, evenly spread over all that were predicted.
+
+    Args:
+        predictions (Path): Folder of predicted 0/1 masks, as by ``mim test --out``.
+        images (Path): Folder of the slices, under the same names.
+        masks (Path): Folder of the true masks, under the same names.
+        count (int): How many slices at most.
+
+    Returns:
+        list[Panel]: In order of name; the caption holds the slice and its Dice.
+
+    Raises:
+        FileNotFoundError: If there is no prediction, or a slice or mask of one is missing.
+    """
+    files = sorted(predictions.glob('*.png'))
+    if not files:
+        msg = f'{predictions} holds no .png; expected the masks that `mim test --out` writes.'
+        raise FileNotFoundError(msg)
+    chosen = np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int)
+    return [_read_panel(files[index], images, masks) for index in chosen]
+
+
+def _read_panel(prediction: Path, images: Path, masks: Path) -> Panel:
+    predicted = _read_gray(prediction) == 1
+    true = _read_gray(masks / prediction.name) == 1
+    pixels = predicted.sum() + true.sum()
+    dice = f'Dice {2 * (predicted & true).sum() / pixels:.2f}' if pixels else 'no hemorrhage'
+    return Panel(
+        _read_gray(images / prediction.name), true, predicted, f'{prediction.stem}  {dice}'
+    )
+
+
+def _read_gray(path: Path) -> np.ndarray:
+    if not path.is_file():
+        msg = f'{path} is not there; give the --data and --split that the predictions were made on.'
+        raise FileNotFoundError(msg)
+    return np.asarray(Image.open(path).convert('L'))

@@ -1,6 +1,8 @@
-# mmseg's 20k iterations; keeps the best checkpoint by hemorrhage Dice, and the last two.
+# mmseg's 20k iterations. Kept are the best checkpoint by hemorrhage Dice, and the last two.
 _base_ = 'mmseg::_base_/schedules/schedule_20k.py'
 
 default_hooks = dict(
-    checkpoint=dict(max_keep_ckpts=2, save_best='pixel/dice_hemorrhage', rule='greater')
+    checkpoint=dict(max_keep_ckpts=2, save_best='pixel/dice_hemorrhage', rule='greater'),
+    # With `mim test --show-dir` draw every slice, not those of each fiftieth batch.
+    visualization=dict(interval=1),
 )

@@ -1,0 +1,52 @@
+# Every command of this file runs in the environment .venv, which the first of them makes.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# Where PyTorch's wheel comes from; empty: pip's own default (on Linux a CUDA build).
+TORCH_INDEX ?=
+
+WORK = work_dirs/quickstart
+CONFIG = configs/fcn-unet-s4-d8-c8_unet_1xb8-250i_cranium-sample-96x96.py
+REAL = configs/fcn-unet-s5-d16_unet_1xb16-0.01-20k_cranium-512x512
+# mim and pip then need no activated environment; OpenMMLab's tools warn about their own imports.
+export PATH := $(abspath $(BIN)):$(PATH)
+export PYTHONWARNINGS ?= ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test test-slow lint fixup clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
+
+install: $(VENV)/installed ## make .venv with the tested versions
+
+# A room that is new since the last install has to be mapped by it.
+$(VENV)/installed: constraints.txt pyproject.toml setup.py $(wildcard */__init__.py)
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -c constraints.txt --index-url $(TORCH_INDEX) torch)
+	$(BIN)/python -m pip install -c constraints.txt -e '.[test,dev]'
+	@touch $@
+
+quickstart: install ## train and test a small model on data/sample (about 3 minutes)
+	python tools/prepare_dataset.py --source data/sample --out $(WORK)/data
+	mim train mmseg $(CONFIG) --work-dir $(WORK)
+	mim test mmseg $(CONFIG) --checkpoint $(WORK)/latest.pth --work-dir $(WORK)/test --out $(WORK)/predictions
+	python tools/plot_curves.py $(WORK) --out $(WORK)/curves.png
+	python tools/draw_predictions.py $(WORK)/predictions --data $(WORK)/data --out $(WORK)/contact_sheet.png
+
+test: install ## run the tests
+	python -m pytest
+
+test-slow: install ## run the tests that take minutes; CT_ICH_ROOT names the real slices
+	python -m pytest -m slow
+
+lint: install ## check style
+	ruff check .
+	ruff format --check .
+
+fixup: install ## mend style
+	ruff check --fix .
+	ruff format .
+
+clean: ## remove the environment and what runs have left; never data/
+	rm -rf $(VENV) work_dirs build *.egg-info .pytest_cache .ruff_cache .hypothesis

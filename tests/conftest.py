@@ -1,0 +1,76 @@
+"""What the tests of several rooms share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+QUICKSTART = ROOT / 'configs/fcn-unet-s4-d8-c8_unet_1xb8-250i_cranium-sample-96x96.py'
+
+# Threads of several processes on few cores only get into each other's way.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+
+def run_command(
+    *command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None, status: int = 0
+) -> str:
+    """Run a command as a user types it, in an environment where the project is installed.
+
+    Returns:
+        str: Its output, errors included.
+    """
+    result = subprocess.run(
+        [*map(str, command)],
+        cwd=cwd,
+        env=os.environ
+        | {'PATH': f'{BIN}{os.pathsep}{os.environ["PATH"]}', 'PYTHONWARNINGS': 'ignore'}
+        | (env or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == status, result.stdout
+    return result.stdout
+
+
+def write_slice(tree: Path, split: str, name: str, image: np.ndarray, mask: np.ndarray) -> None:
+    """Write one slice of a prepared tree."""
+    for folder, pixels in (('images', image), ('masks', mask)):
+        path = tree / folder / split / f'{name}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+
+def write_tree(tree: Path, train: int = 8, val: int = 3) -> Path:
+    """Write a prepared tree of 64x64 slices: noise, in which a bright square is the hemorrhage."""
+    rng = np.random.default_rng(0)
+    for split, patient, count in (('train', 49, train), ('val', 71, val)):
+        for number in range(1, count + 1):
+            image = rng.integers(0, 90, (64, 64), dtype=np.uint8)
+            mask = np.zeros((64, 64), np.uint8)
+            if number % 3:
+                mask[10 : 20 + number, 12:30] = 1
+                image[mask == 1] += 120
+            write_slice(tree, split, f'{patient:03d}_{number:03d}', image, mask)
+    return tree
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A prepared tree of 8 slices to train on and 3 to validate on."""
+    return write_tree(tmp_path / 'data')
+
+
+@pytest.fixture(scope='session')
+def sample_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real slices of data/sample, prepared."""
+    tree = tmp_path_factory.mktemp('sample')
+    run_command('python', 'tools/prepare_dataset.py', '--source', 'data/sample', '--out', tree)
+    return tree

@@ -1,0 +1,84 @@
+"""Every config builds, says how it is run, and makes two steps of training and one validation."""
+
+import re
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from tests.conftest import ROOT
+
+CONFIGS = sorted(path for path in (ROOT / 'configs').glob('*.py'))
+PREDECESSORS = {
+    f'fcn-unet-s5-d16_unet_1xb16-{lr}-20k_cranium-512x512': lr for lr in (0.01, 0.001, 0.0001)
+}
+
+
+def shrink(config: Config, tree, work_dir) -> None:
+    """Make a config's network and steps tiny, and nothing else."""
+    config.merge_from_dict(
+        {
+            'work_dir': str(work_dir),
+            'model.backbone.base_channels': 2,
+            'model.decode_head.in_channels': 2,
+            'model.decode_head.channels': 2,
+            'train_cfg.max_iters': 2,
+            'train_cfg.val_interval': 2,
+            'default_hooks.checkpoint.interval': 2,
+        }
+    )
+    for part in ('train', 'val', 'test'):
+        loader = config[f'{part}_dataloader']
+        loader.dataset.data_root = str(tree)
+        loader.batch_size, loader.num_workers, loader.persistent_workers = 2, 0, False
+        for step in loader.dataset.pipeline:
+            if step.type == 'Resize':
+                step.scale = (64, 64)
+    if config.model.data_preprocessor.get('size'):
+        config.model.data_preprocessor.size = (64, 64)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_two_iterations_and_a_validation(path, tree, tmp_path):
+    config = Config.fromfile(path)
+    shrink(config, tree, tmp_path)
+    config.experiment_name = path.stem
+    Runner.from_cfg(config).train()
+    assert (tmp_path / 'iter_2.pth').exists()
+    assert len(list(tmp_path.glob('best_pixel_dice_hemorrhage_iter_2.pth'))) == 1
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_opening_comment_names_the_file_in_its_commands(path):
+    comment = re.match(r'(#.*\n)+', path.read_text())[0]
+    name = f'configs/{path.name}'
+    assert re.search(rf'# Train: +mim train mmseg {re.escape(name)}', comment)
+    assert re.search(rf'# Test: +mim test mmseg {re.escape(name)} --checkpoint \S+\.pth', comment)
+
+
+@pytest.mark.parametrize('name, lr', PREDECESSORS.items())
+def test_predecessors_experiments(name, lr):
+    """What mmseg's table was made with, by its description in words."""
+    config = Config.fromfile(ROOT / f'configs/{name}.py')
+    assert config.optim_wrapper.optimizer == dict(
+        type='SGD', lr=lr, momentum=0.9, weight_decay=0.0005
+    )
+    assert config.train_dataloader.batch_size == 16
+    assert config.train_cfg.max_iters == 20000
+    assert config.model.backbone.base_channels == 64
+    assert config.model.decode_head.num_classes == 2
+    assert config.model.auxiliary_head is None
+    assert config.model.test_cfg == dict(mode='whole')
+    assert config.model.data_preprocessor.size == (512, 512)
+    assert [step.type for step in config.train_dataloader.dataset.pipeline] == [
+        'LoadImageFromFile',
+        'LoadAnnotations',
+        'Resize',
+        'RandomFlip',
+        'PhotoMetricDistortion',
+        'PackSegInputs',
+    ]
+
+
+def test_names_of_configs_tell_them_apart():
+    assert PREDECESSORS.keys() <= {path.stem for path in CONFIGS}

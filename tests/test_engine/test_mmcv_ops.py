@@ -1,0 +1,43 @@
+import sys
+
+import pytest
+from cranium.engine import mmcv_ops
+from mmengine.utils.dl_utils import mmcv_full_available
+
+from tests.conftest import run_command
+
+lite = pytest.mark.skipif(mmcv_full_available(), reason='full mmcv is installed')
+
+
+@lite
+def test_the_gap_is_still_there():
+    """Once this fails, engine/mmcv_ops.py can be deleted."""
+    output = run_command('python', '-c', 'import mmseg.models', status=1)
+    assert "No module named 'mmcv._ext'" in output
+
+
+@lite
+def test_mmseg_models_import_after_the_data_set():
+    run_command('python', '-c', 'import cranium.datasets, mmseg.models')
+
+
+@lite
+def test_missing_operator_says_its_name_and_the_remedy():
+    from mmcv.ops import nms
+
+    with pytest.raises(RuntimeError, match=r"'nms'.*only mmcv-lite.*mim install"):
+        nms(*map(__import__('torch').rand, [(3, 4), (3,)]), 0.5)
+
+
+@lite
+def test_stand_in_is_not_taken_for_full_mmcv():
+    assert isinstance(sys.modules['mmcv._ext'], mmcv_ops._MissingExtension)
+    assert not mmcv_full_available()
+
+
+def test_real_extension_is_left_alone(monkeypatch, tmp_path):
+    (tmp_path / '_ext.py').write_text('nms = "the real one"')
+    monkeypatch.setattr('mmcv.__path__', [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, 'mmcv._ext', raising=False)
+    assert mmcv_ops.install_stand_in() is False
+    assert 'mmcv._ext' not in sys.modules
