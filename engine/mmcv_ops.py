@@ -24,8 +24,8 @@ class _MissingExtension(ModuleType):
         def missing(*args: Any, **kwargs: Any) -> NoReturn:
             msg = (
                 f'The operator {name!r} is compiled code of full mmcv, and only mmcv-lite is '
-                'installed. Replace it: `pip uninstall mmcv-lite` and `mim install "mmcv>=2.1,<2.2"`'
-                ' (a wheel where one exists for your PyTorch, else it is compiled).'
+                'installed. Replace it: `pip uninstall mmcv-lite`, `mim install "mmcv>=2.1,<2.2"` '
+                '(a wheel where there is one for your PyTorch, else it is compiled).'
             )
             raise RuntimeError(msg)
 

@@ -93,7 +93,7 @@ def test_missing_folder(tree, folder):
 def test_empty_folder(tree):
     for path in (tree / 'images/train').iterdir():
         path.unlink()
-    with pytest.raises(FileNotFoundError, match='images/train.*no .png.*prepare_dataset'):
+    with pytest.raises(FileNotFoundError, match=r'images/train.*no \.png.*prepare_dataset'):
         build(tree)
 
 
