@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 TORCH_INDEX ?=
 
 WORK = work_dirs/quickstart
-CONFIG = configs/fcn-unet-s4-d8-c8_unet_1xb8-250i_cranium-sample-96x96.py
+CONFIG = configs/fcn-unet-s4-d8-c8_unet_1xb8-500i_cranium-sample-96x96
 REAL = configs/fcn-unet-s5-d16_unet_1xb16-0.01-20k_cranium-512x512
 # mim and pip then need no activated environment; OpenMMLab's tools warn about their own imports.
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -29,13 +29,24 @@ $(VENV)/installed: constraints.txt pyproject.toml setup.py $(wildcard */__init__
 
 quickstart: install ## train and test a small model on data/sample (about 3 minutes)
 	python tools/prepare_dataset.py --source data/sample --out $(WORK)/data
-	mim train mmseg $(CONFIG) --work-dir $(WORK)
-	mim test mmseg $(CONFIG) --checkpoint $(WORK)/latest.pth --work-dir $(WORK)/test --out $(WORK)/predictions
+	mim train mmseg $(CONFIG).py --work-dir $(WORK)
+	mim test mmseg $(CONFIG).py --checkpoint $(WORK)/iter_500.pth --work-dir $(WORK)/test --out $(WORK)/predictions
 	python tools/plot_curves.py $(WORK) --out $(WORK)/curves.png
-	python tools/draw_predictions.py $(WORK)/predictions --data $(WORK)/data --out $(WORK)/contact_sheet.png
+	python tools/draw_predictions.py $(WORK)/predictions --data $(WORK)/data --out $(WORK)/contact_sheet.png \
+	  --title 'Quickstart: a demonstration on two patients, not a claim'
+	@printf '%s\n' '' \
+	  'Done. This model has seen a few dozen slices: its figures are a demonstration, not a claim.' \
+	  '  checkpoint     $(WORK)/iter_500.pth' \
+	  '  metrics        $(WORK)/test/evaluation/summary.json' \
+	  '  loss curve     $(WORK)/curves.png' \
+	  '  contact sheet  $(WORK)/contact_sheet.png' \
+	  'To go on, put the download into data/ (see README.md), then' \
+	  '  source $(VENV)/bin/activate && python tools/prepare_dataset.py' \
+	  '  mim train mmseg $(REAL).py' \
+	  '  mim test mmseg $(REAL).py --checkpoint work_dirs/$(notdir $(REAL))/iter_20000.pth'
 
 test: install ## run the tests
-	python -m pytest
+	python -m pytest -m "not slow"
 
 test-slow: install ## run the tests that take minutes; CT_ICH_ROOT names the real slices
 	python -m pytest -m slow
@@ -48,5 +59,5 @@ fixup: install ## mend style
 	ruff check --fix .
 	ruff format .
 
-clean: ## remove the environment and what runs have left; never data/
-	rm -rf $(VENV) work_dirs build *.egg-info .pytest_cache .ruff_cache .hypothesis
+clean: ## remove the environment, the quickstart and caches; never data or trainings
+	rm -rf $(VENV) work_dirs/quickstart build *.egg-info .pytest_cache .ruff_cache .hypothesis

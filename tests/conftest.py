@@ -11,7 +11,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-QUICKSTART = ROOT / 'configs/fcn-unet-s4-d8-c8_unet_1xb8-250i_cranium-sample-96x96.py'
+QUICKSTART = ROOT / 'configs/fcn-unet-s4-d8-c8_unet_1xb8-500i_cranium-sample-96x96.py'
 
 # Threads of several processes on few cores only get into each other's way.
 os.environ.setdefault('OMP_NUM_THREADS', '1')

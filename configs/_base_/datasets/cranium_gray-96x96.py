@@ -2,16 +2,17 @@
 _base_ = './cranium_512x512.py'
 
 img_scale = (96, 96)
+# The slices are seven times as large: interpolation between neighbours would leave noise.
 train_pipeline = [
     dict(type='LoadImageFromFile', color_type='grayscale'),
     dict(type='LoadAnnotations'),
-    dict(type='Resize', scale=img_scale, keep_ratio=False),
+    dict(type='Resize', scale=img_scale, keep_ratio=False, interpolation='area'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile', color_type='grayscale'),
-    dict(type='Resize', scale=img_scale, keep_ratio=False),
+    dict(type='Resize', scale=img_scale, keep_ratio=False, interpolation='area'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]

@@ -1,10 +1,10 @@
 # The quickstart: shows that everything works; its figures are a demonstration, not a claim.
 # Prepare: python tools/prepare_dataset.py --source data/sample --out work_dirs/quickstart/data
-# Train:   mim train mmseg configs/fcn-unet-s4-d8-c8_unet_1xb8-250i_cranium-sample-96x96.py --work-dir work_dirs/quickstart
-# Test:    mim test mmseg configs/fcn-unet-s4-d8-c8_unet_1xb8-250i_cranium-sample-96x96.py --checkpoint work_dirs/quickstart/iter_250.pth
+# Train:   mim train mmseg configs/fcn-unet-s4-d8-c8_unet_1xb8-500i_cranium-sample-96x96.py --work-dir work_dirs/quickstart
+# Test:    mim test mmseg configs/fcn-unet-s4-d8-c8_unet_1xb8-500i_cranium-sample-96x96.py --checkpoint work_dirs/quickstart/iter_500.pth
 _base_ = ['fcn-unet-s4-d8-c16_unet_1xb8-4k_cranium-96x96.py']
 
-max_iters = 250
+max_iters = 500
 data_root = 'work_dirs/quickstart/data'
 train_dataloader = dict(dataset=dict(data_root=data_root))
 val_dataloader = dict(dataset=dict(data_root=data_root))
@@ -15,5 +15,5 @@ model = dict(backbone=dict(base_channels=8), decode_head=dict(in_channels=8, cha
 param_scheduler = [
     dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=0, end=max_iters, by_epoch=False)
 ]
-train_cfg = dict(max_iters=max_iters, val_interval=50)
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=50))
+train_cfg = dict(max_iters=max_iters, val_interval=100)
+default_hooks = dict(logger=dict(interval=25), checkpoint=dict(interval=100))
