@@ -1,12 +1,11 @@
-"""From the raw download to the tree that mmseg trains on."""
+"""Writing the tree that mmseg trains on."""
 
 import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
@@ -14,14 +13,13 @@ import numpy as np
 from cranium.preparation.errors import DataError
 from cranium.preparation.images import (
     IGNORE,
-    MASK_THRESHOLD,
     decode_gray,
     encode_png,
     uniform_png,
 )
-from cranium.preparation.raw import MASKED, UNLABELLED, Demographics, RawDataset, RawSlice
+from cranium.preparation.plan import Options, Plan, Planned, as_case
+from cranium.preparation.raw import MASKED, UNLABELLED, Demographics, RawSlice
 from cranium.preparation.source import Source
-from cranium.preparation.splits import ROLES, Case, Splits, count, make_splits, read_splits
 from cranium.preparation.tree import (
     DATASET,
     IMAGES,
@@ -40,129 +38,15 @@ from cranium.preparation.tree import (
     write_file,
 )
 
-WINDOWS = ('brain', 'bone', 'brain-bone')
-UNLABELLED_CHOICES = ('drop', 'keep')
-
 # What became of a slice.
 WRITTEN, LINKED, LEFT_OUT = 'written', 'linked', 'left out'
 
 # Slices that a worker takes at a time: enough that handing them over costs nothing.
 _BATCH = 32
+# Below it, starting workers takes longer than the work.
+_WORTH_WORKERS = 200
 
 _KNOWN_BY_WRITING = ('hemorrhage_pixels', 'image_sha256', 'mask_sha256')
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to prepare.
-
-    Args:
-        split (str): ``patient``, ``authors`` or ``slice``. Defaults to ``patient``.
-        folds (int): Number of folds, where the protocol does not fix it. Defaults to 5.
-        fold (int): The fold that is held out. Defaults to 0.
-        seed (int): What the folds are drawn with. Defaults to 0.
-        splits_file (Path, optional): Folds from this file in place of drawing them.
-        window (str): ``brain`` or ``bone`` write gray images. ``brain-bone`` writes RGB images
-            with the channels brain, bone, brain: the same whether read as RGB or, as OpenCV
-            does, as BGR. Defaults to ``brain``.
-        mask_threshold (int): A mask pixel above it is hemorrhage. Defaults to 127.
-        unlabelled (str): ``drop`` leaves out slices that have hemorrhage but no mask, ``keep``
-            writes them with a mask of 255, which mmseg ignores. Defaults to ``drop``.
-    """
-
-    split: str = 'patient'
-    folds: int = 5
-    fold: int = 0
-    seed: int = 0
-    splits_file: Path | None = None
-    window: str = 'brain'
-    mask_threshold: int = MASK_THRESHOLD
-    unlabelled: str = 'drop'
-
-    @property
-    def recipe(self) -> dict:
-        """What decides the bytes of an image and its mask, apart from their sources."""
-        return {
-            'window': self.window,
-            'mask_threshold': self.mask_threshold,
-            'cranium': version('cranium'),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A slice and where it goes.
-
-    Args:
-        slice (RawSlice): The slice.
-        split (str): ``train``, ``val`` or ``test``; empty when it is left out.
-        left_out (str): Why it is left out; empty when it is not.
-    """
-
-    slice: RawSlice
-    split: str
-    left_out: str = ''
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run will write.
-
-    Args:
-        raw (RawDataset): The download.
-        options (Options): How.
-        splits (Splits): The folds.
-        slices (list[Planned]): Every slice, written or left out.
-    """
-
-    raw: RawDataset
-    options: Options
-    splits: Splits
-    slices: list[Planned]
-
-    @property
-    def left_out(self) -> Counter:
-        """How many slices are left out, by reason."""
-        return Counter(item.left_out for item in self.slices if item.left_out)
-
-    def cases(self, split: str) -> list[Case]:
-        """Return the slices of a split."""
-        return [as_case(item.slice) for item in self.slices if item.split == split]
-
-
-def as_case(item: RawSlice) -> Case:
-    """Return what a split needs to know of a slice."""
-    return Case(item.patient, item.name, item.label == MASKED)
-
-
-def make_plan(raw: RawDataset, options: Options) -> Plan:
-    """Decide what goes where; reads no pixels and writes nothing.
-
-    The folds are drawn over all slices, so that they do not depend on the window or on which
-    slices are left out.
-
-    Raises:
-        DataError: Folds that this download cannot fill; see :mod:`cranium.preparation.splits`.
-    """
-    cases = [as_case(item) for item in raw.slices]
-    if options.splits_file is not None:
-        splits = read_splits(options.splits_file)
-    else:
-        splits = make_splits(cases, options.split, options.folds, options.seed)
-    roles = splits.roles(options.fold, cases)
-    slices = []
-    for item in raw.slices:
-        reason = _why_left_out(item, options)
-        slices.append(Planned(item, '' if reason else roles[item.name], reason))
-    return Plan(raw, options, splits, slices)
-
-
-def _why_left_out(item: RawSlice, options: Options) -> str:
-    if item.label == UNLABELLED and options.unlabelled == 'drop':
-        return 'unlabelled'
-    if 'bone' in options.window and item.bone is None:
-        return 'no bone window'
-    return ''
 
 
 def write_plan(
@@ -194,7 +78,7 @@ def write_plan(
     """
     out = Path(out)
     with locked(out):
-        old = _rows_to_reuse(plan, out, overwrite)
+        old = rows_to_reuse(plan, out, overwrite)
         with staging(out) as new:
             for split in {item.split for item in plan.slices if item.split}:
                 for kind in (IMAGES, MASKS):
@@ -202,7 +86,7 @@ def write_plan(
             writer = _Writer(plan.raw.source, plan.options, out.absolute(), new, overwrite)
             tally = _Tally()
             with manifest_writer(new) as add:
-                for results in _run(writer, _batches(plan, old), jobs):
+                for results in _run(writer, plan, old, jobs):
                     for row, outcome in results:
                         add(row)
                         tally.add(row, outcome)
@@ -214,8 +98,15 @@ def write_plan(
     return tally.outcomes
 
 
-def _rows_to_reuse(plan: Plan, out: Path, overwrite: bool) -> dict[str, Row]:
-    """Return the old tree's rows by slice name, or refuse to replace it."""
+def rows_to_reuse(plan: Plan, out: Path, overwrite: bool) -> dict[str, Row]:
+    """Look at the tree that is there; changes nothing.
+
+    Returns:
+        dict[str, Row]: By slice name, what was written with the same options.
+
+    Raises:
+        DataError: The tree may not be replaced; see :func:`write_plan`.
+    """
     refuse_foreign(out)
     if not (out / MANIFEST).exists():
         return {}
@@ -262,12 +153,16 @@ def _batches(
         yield batch
 
 
-def _run(writer: '_Writer', batches: Iterable[list], jobs: int | None) -> Iterator[list]:
+def _run(
+    writer: '_Writer', plan: Plan, old: dict[str, Row], jobs: int | None
+) -> Iterator[list[tuple[Row, str]]]:
     from joblib import Parallel, delayed  # slow to import
 
+    if jobs is not None and len(plan.slices) < _WORTH_WORKERS:
+        jobs = 1
     # In order and as they come, so that nothing heaps up however many slices there are.
     yield from Parallel(n_jobs=jobs, batch_size=1, return_as='generator')(
-        delayed(writer)(batch) for batch in batches
+        delayed(writer)(batch) for batch in _batches(plan, old)
     )
 
 
@@ -335,8 +230,6 @@ class _Writer:
 
     def _link(self, row: Row, old: Row) -> bool:
         """Link the old image and mask into the new tree, if they are what would be written."""
-        if (old.source_sha256, old.label) != (row.source_sha256, row.label):
-            return False
         for path, sha256 in ((old.image, old.image_sha256), (old.mask, old.mask_sha256)):
             if not (self.old / path).exists():
                 return False
@@ -345,6 +238,8 @@ class _Writer:
                     return False
                 msg = f'{self.old / path}: changed since it was written'
                 raise DataError(f'{msg}; move it away, or add --overwrite to write it anew')
+        if (old.source_sha256, old.label) != (row.source_sha256, row.label):
+            return False
         link_file(self.old / old.image, self.new / row.image)
         link_file(self.old / old.mask, self.new / row.mask)
         return True
@@ -414,12 +309,8 @@ def _dataset_json(plan: Plan, tally: _Tally, new: Path) -> str:
             'splits_file': splits_file,
         },
         'splits': {
-            split: {
-                **count(plan.cases(split)),
-                'hemorrhage_pixels': tally.hemorrhage_pixels[split],
-            }
-            for split in ROLES
-            if plan.cases(split)
+            split: {**numbers, 'hemorrhage_pixels': tally.hemorrhage_pixels[split]}
+            for split, numbers in plan.counts().items()
         },
         'left_out': dict(sorted(plan.left_out.items())),
         'unusual': dict(sorted(tally.notes.items())),

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -277,8 +276,3 @@ def _cell(row: dict[str, str], column: str, where: str) -> str:
     if row.get(column) is None:
         raise DataError(f'{where}: no column {column}; use the original file')
     return row[column].strip()
-
-
-def count_notes(slices: Iterable[RawSlice]) -> Counter:
-    """Count what is unusual, for a summary."""
-    return Counter(note for item in slices for note in item.notes)

@@ -101,6 +101,15 @@ class Splits:
             raise DataError(f'{self.protocol} split: nothing left to train on; add patients')
         return roles
 
+    def missing(self, cases: Sequence[Case]) -> dict[int, list[str]]:
+        """Return by fold the members that are not among the cases, where there are any."""
+        present = {self._member(case) for case in cases}
+        missing = {
+            fold: [member for member in members if member not in present]
+            for fold, members in enumerate(self.folds)
+        }
+        return {fold: members for fold, members in missing.items() if members}
+
     def to_json(self, cases: Sequence[Case]) -> str:
         """Render as the text of ``splits.json``; the counts are for the reader."""
         fold_of = self._fold_of(cases)
@@ -125,11 +134,13 @@ class Splits:
         fold_of_member = {
             member: fold for fold, members in enumerate(self.folds) for member in members
         }
-        unit = 'name' if self.protocol == 'slice' else 'patient'
         try:
-            return {case.name: fold_of_member[getattr(case, unit)] for case in cases}
+            return {case.name: fold_of_member[self._member(case)] for case in cases}
         except KeyError as error:
             raise DataError(f'splits: {error.args[0]} is in no fold; add it to one') from error
+
+    def _member(self, case: Case) -> str:
+        return case.name if self.protocol == 'slice' else case.patient
 
 
 def count(cases: Iterable[Case]) -> dict[str, int]:

@@ -100,7 +100,7 @@ def read_manifest(tree: Path) -> Iterator[Row]:
         DataError: No manifest, or one that Cranium did not write.
     """
     path = Path(tree) / MANIFEST
-    remedy = 'run tools/prepare_dataset.py --overwrite'
+    remedy = 'move it away, then run tools/prepare_dataset.py'
     try:
         with path.open(newline='', encoding='utf-8') as file:
             for cells in csv.DictReader(file, strict=True):
