@@ -104,13 +104,11 @@ class Plan:
 
     def remarks(self) -> list[str]:
         """Say, a line each, what whoever uses this tree has to know."""
-        remarks = [f'{number} slices left out: {why}' for why, number in self.left_out.items()]
+        remarks = [f'slices left out ({why}): {number}' for why, number in self.left_out.items()]
         notes = Counter(note for item in self.raw.slices for note in item.notes)
-        remarks += [f'{number} slices: {note}' for note, number in sorted(notes.items())]
+        remarks += [f'unusual slices ({note}): {number}' for note, number in sorted(notes.items())]
         if self.raw.rows_without_image:
-            remarks.append(
-                f'{self.raw.rows_without_image} rows of the diagnosis have no image here'
-            )
+            remarks.append(f'rows of the diagnosis without an image: {self.raw.rows_without_image}')
         if self.raw.unknown_files:
             first, *others = self.raw.unknown_files
             more = f' and {len(others)} more' if others else ''
@@ -118,7 +116,9 @@ class Plan:
         cases = [as_case(item) for item in self.raw.slices]
         for fold, missing in self.splits.missing(cases).items():
             total = len(self.splits.folds[fold])
-            remarks.append(f'fold {fold} lacks {len(missing)} of its {total} members here')
+            remarks.append(
+                f'fold {fold}: {len(missing)} of its {total} members are not in this download'
+            )
         if self.splits.protocol == 'slice':
             remarks.append(f'warning: {SLICE_WARNING}')
         return remarks

@@ -3,8 +3,11 @@
 import dataclasses
 import hashlib
 import json
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -43,8 +46,6 @@ WRITTEN, LINKED, LEFT_OUT = 'written', 'linked', 'left out'
 
 # Slices that a worker takes at a time: enough that handing them over costs nothing.
 _BATCH = 32
-# Below it, starting workers takes longer than the work.
-_WORTH_WORKERS = 200
 
 _KNOWN_BY_WRITING = ('hemorrhage_pixels', 'image_sha256', 'mask_sha256')
 
@@ -54,20 +55,20 @@ def write_plan(
     out: Path,
     *,
     overwrite: bool = False,
-    jobs: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Counter:
     """Write the tree: ``images``, ``masks``, ``splits.json``, ``manifest.csv``, ``dataset.json``.
 
     Files of an existing tree whose source, options and content are unchanged are linked into the
-    new one, so that another fold costs no decoding.
+    new one, so that another fold costs no decoding. Where the work is done is
+    ``joblib.parallel_config``'s to say: in this process, in others, or on a Dask or Ray cluster
+    that sees the same files (docs/preparation.md).
 
     Args:
         plan (Plan): From :func:`make_plan`.
         out (Path): The folder to write to, made if need be.
         overwrite (bool): Whether what Cranium wrote there with other options, or what was changed
             since, may be lost. Defaults to False.
-        jobs (int, optional): Processes. None leaves it to ``joblib.parallel_config``, one without.
         progress (Callable): Called with the number of slices done since the last call.
 
     Returns:
@@ -86,7 +87,7 @@ def write_plan(
             writer = _Writer(plan.raw.source, plan.options, out.absolute(), new, overwrite)
             tally = _Tally()
             with manifest_writer(new) as add:
-                for results in _run(writer, plan, old, jobs):
+                for results in _run(writer, plan, old):
                     for row, outcome in results:
                         add(row)
                         tally.add(row, outcome)
@@ -153,17 +154,28 @@ def _batches(
         yield batch
 
 
-def _run(
-    writer: '_Writer', plan: Plan, old: dict[str, Row], jobs: int | None
-) -> Iterator[list[tuple[Row, str]]]:
+def _run(writer: '_Writer', plan: Plan, old: dict[str, Row]) -> Iterator[list[tuple[Row, str]]]:
     from joblib import Parallel, delayed  # slow to import
 
-    if jobs is not None and len(plan.slices) < _WORTH_WORKERS:
-        jobs = 1
-    # In order and as they come, so that nothing heaps up however many slices there are.
-    yield from Parallel(n_jobs=jobs, batch_size=1, return_as='generator')(
-        delayed(writer)(batch) for batch in _batches(plan, old)
-    )
+    with _interrupts_ignored():
+        # In order and as they come, so that nothing heaps up however many slices there are.
+        results = Parallel(batch_size=1, return_as='generator')(
+            delayed(writer)(batch) for batch in _batches(plan, old)
+        )
+    yield from results
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Let processes start that ignore Ctrl-C: it is for this one, which then ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what becomes of a signal
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,10 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from _cli import run
-
 from cranium.preparation.check import check_tree
 from cranium.preparation.errors import DataError
 from cranium.preparation.plan import UNLABELLED_CHOICES, WINDOWS, Options, Plan, make_plan
@@ -106,17 +105,21 @@ def prepare(args: argparse.Namespace) -> None:
         there = len(rows_to_reuse(plan, args.out, args.overwrite))
         outcome = f'nothing written (dry run); up to {there} slices could be kept'
     else:
-        with progress_bar(len(plan.slices)) as progress:
-            outcomes = write_plan(
-                plan,
-                args.out,
-                overwrite=args.overwrite,
-                jobs=-1 if args.jobs is None else args.jobs,
-                progress=progress,
-            )
+        with workers(args.jobs, len(plan.slices)), progress_bar(len(plan.slices)) as progress:
+            outcomes = write_plan(plan, args.out, overwrite=args.overwrite, progress=progress)
         outcome = f'{outcomes["written"]} slices written, {outcomes["linked"]} kept'
     print_summary(plan)
     print(f'{args.out}: {outcome}')
+
+
+def workers(jobs: int | None, slices: int) -> AbstractContextManager:
+    """Configure joblib: processes on this machine, or none where starting them takes longer."""
+    from joblib import parallel_config
+
+    if jobs == 1 or slices < 200:
+        return parallel_config(n_jobs=1)
+    # Workers of a killed run end after ten idle seconds.
+    return parallel_config(backend='loky', n_jobs=jobs or -1, idle_worker_timeout=10)
 
 
 @contextmanager
