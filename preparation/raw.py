@@ -274,5 +274,5 @@ def _flag(row: dict[str, str], column: str, where: str) -> bool:
 
 def _cell(row: dict[str, str], column: str, where: str) -> str:
     if row.get(column) is None:
-        raise DataError(f'{where}: no column {column}; use the original file')
+        raise DataError(f'{where}: no {column}; use the original file')
     return row[column].strip()

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -120,9 +121,7 @@ class ZipSource:
             if info.file_size > MAX_FILE_BYTES:
                 raise DataError(f'{name}: too large for a CT slice; download the zip again')
             return archive.read(info)
-        except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, ValueError) as error:
-            if isinstance(error, DataError):
-                raise
+        except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f'{name}: damaged ({error}); download the zip again') from error
 
     def describe(self, member: str) -> str:
@@ -215,8 +214,10 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     except (zipfile.BadZipFile, OSError) as error:
         msg = f'{path}: not a readable zip ({error}); download it again'
         raise DataError(msg) from error
+    seen = set()
     for info in archive.infolist():
-        danger = _danger(info)
+        danger = 'is in it twice' if info.filename in seen else _danger(info)
+        seen.add(info.filename)
         if danger:
             raise DataError(f'{path}: {info.filename!r} {danger}; download the zip again')
     if sum(info.file_size for info in archive.infolist()) > MAX_TOTAL_BYTES:

@@ -1,6 +1,7 @@
 """Which slices train, validate and test: three protocols, and a file that a person can edit."""
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -83,12 +84,14 @@ class Splits:
         fold_of = self._fold_of(cases)
         present = sorted(set(fold_of.values()))
         others = [other for other in present if other != fold]
-        if fold not in present or not others:
-            missing = fold if fold not in present else 'but this one'
+        if fold not in present:
             msg = (
-                f'{self.protocol} split: fold {missing} has no slice in this download; choose '
+                f'{self.protocol} split: fold {fold} has no slice in this download; choose '
                 f'--fold from {", ".join(map(str, present))} or complete the download'
             )
+            raise DataError(msg)
+        if not others:
+            msg = f'{self.protocol} split: all slices are in fold {fold}; complete the download'
             raise DataError(msg)
         role_of = dict.fromkeys(others, 'train')
         role_of[fold] = 'test' if self.protocol == 'authors' else 'val'
@@ -200,9 +203,12 @@ def _patient_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[
     groups = [case.patient for case in cases]
     strata = [int(case.patient in bleeding) for case in cases]
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # It warns of strata with fewer members than folds, here patients without hemorrhage.
+        warnings.simplefilter('ignore', UserWarning)
+        held_out = [test for _, test in splitter.split(groups, strata, groups)]
     return tuple(
-        tuple(sorted({groups[index] for index in held_out}, key=int))
-        for _, held_out in splitter.split(groups, strata, groups)
+        tuple(sorted({groups[index] for index in indices}, key=int)) for indices in held_out
     )
 
 

@@ -103,7 +103,10 @@ def read_manifest(tree: Path) -> Iterator[Row]:
     remedy = 'move it away, then run tools/prepare_dataset.py'
     try:
         with path.open(newline='', encoding='utf-8') as file:
-            for cells in csv.DictReader(file, strict=True):
+            reader = csv.DictReader(file, strict=True)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise ValueError('other columns')
+            for cells in reader:
                 for column in ('slice', 'hemorrhage_pixels'):
                     cells[column] = int(cells[column])
                 # These paths are read, linked and removed: none may lead out of the tree.
