@@ -113,23 +113,26 @@ class Splits:
         }
         return {fold: members for fold, members in missing.items() if members}
 
-    def to_json(self, cases: Sequence[Case]) -> str:
-        """Render as the text of ``splits.json``; the counts are for the reader."""
+    def describe(self, cases: Sequence[Case]) -> list[dict]:
+        """Return of each fold its number, what it holds (see :func:`count`) and its members."""
         fold_of = self._fold_of(cases)
-        folds = [
+        return [
             {
                 'fold': fold,
-                **count([case for case in cases if fold_of[case.name] == fold]),
+                **count(case for case in cases if fold_of[case.name] == fold),
                 'members': list(members),
             }
             for fold, members in enumerate(self.folds)
         ]
+
+    def to_json(self, cases: Sequence[Case]) -> str:
+        """Render as the text of ``splits.json``; the counts are for the reader."""
         drawn_with = {name: version(name) for name in ('cranium', 'numpy', 'scikit-learn')}
         content = {
             'protocol': self.protocol,
             'seed': self.seed,
             'versions': drawn_with,
-            'folds': folds,
+            'folds': self.describe(cases),
         }
         return json.dumps(content, indent=1) + '\n'
 

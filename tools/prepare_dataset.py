@@ -1,12 +1,10 @@
 """Prepare the ct-ich download for training: images, 0/1 masks, splits and a manifest."""
 
 import argparse
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from _cli import run
+from _progress import progress_bar, workers
 from cranium.preparation.check import check_tree
 from cranium.preparation.errors import DataError
 from cranium.preparation.plan import UNLABELLED_CHOICES, WINDOWS, Options, Plan, make_plan
@@ -110,30 +108,6 @@ def prepare(args: argparse.Namespace) -> None:
         outcome = f'{outcomes["written"]} slices written, {outcomes["linked"]} kept'
     print_summary(plan)
     print(f'{args.out}: {outcome}')
-
-
-def workers(jobs: int | None, slices: int) -> AbstractContextManager:
-    """Configure joblib: processes on this machine, or none where starting them takes longer."""
-    from joblib import parallel_config
-
-    if jobs == 1 or slices < 200:
-        return parallel_config(n_jobs=1)
-    # Workers of a killed run end after ten idle seconds.
-    return parallel_config(backend='loky', n_jobs=jobs or -1, idle_worker_timeout=10)
-
-
-@contextmanager
-def progress_bar(total: int) -> Iterator[Callable[[int], None]]:
-    """Show progress on a terminal's stderr; give the function that moves it forward."""
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task('slices', total=total)
-        yield lambda done: progress.advance(task, done)
 
 
 def print_summary(plan: Plan) -> None:
