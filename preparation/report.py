@@ -253,4 +253,5 @@ def _draw_folds(axes, report: dict) -> None:
     axes.bar(numbers, bleeding, color='tab:red', label='with hemorrhage')
     axes.set(title=f'Folds ({report["protocol"]} protocol)', xlabel='fold', ylabel='slices')
     axes.set_xticks(numbers)
-    axes.legend(frameon=False, loc='lower right')
+    axes.margins(y=0.25)
+    axes.legend(frameon=False, loc='upper center', ncols=2)
