@@ -218,12 +218,10 @@ def _draw_intensity(axes, report: dict) -> None:
     for region, color in (('head', 'tab:gray'), ('hemorrhage', 'tab:red')):
         histogram = report['intensity'][region]['histogram']
         total = sum(histogram) or 1
-        # 0 and 255 hold what the window cuts off, far above everything between them.
-        inside = [value / total for value in histogram[1:255]]
-        axes.plot(range(1, 255), inside, color=color, label=region)
-    axes.set(
-        title='Intensities', xlabel='gray value (0 and 255 left out)', ylabel='share of pixels'
-    )
+        # What the window cuts off heaps up at both ends, far above everything between them.
+        inside = [value / total for value in histogram[10:246]]
+        axes.plot(range(10, 246), inside, color=color, label=region)
+    axes.set(title='Intensities', xlabel='gray value (10 to 245)', ylabel='share of pixels')
     axes.legend(frameon=False)
 
 

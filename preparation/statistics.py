@@ -1,26 +1,16 @@
 """What is in a data set: the counts, sizes and intensities that a careful researcher asks for."""
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
-from cranium.preparation.errors import DataError
-from cranium.preparation.images import IGNORE, MASK_THRESHOLD, decode_gray
-from cranium.preparation.raw import (
-    HEMORRHAGE_TYPES,
-    MASKED,
-    UNLABELLED,
-    Demographics,
-    read_raw,
-)
-from cranium.preparation.source import FolderSource, Source, find_source
-from cranium.preparation.splits import ROLES, Case, count, make_splits, read_splits
-from cranium.preparation.tree import MANIFEST, SPLITS, read_dataset_json, read_manifest
-from PIL import Image
+from cranium.preparation.collection import Collection, Item, read_image, read_mask
+from cranium.preparation.images import IGNORE
+from cranium.preparation.raw import HEMORRHAGE_TYPES, MASKED, UNLABELLED, Demographics
+from cranium.preparation.source import Source
+from cranium.preparation.splits import ROLES, count
 
 REGIONS = ('image', 'head', 'hemorrhage')
 PERCENTILES = (0.5, 5, 25, 50, 75, 95, 99.5)
@@ -28,121 +18,6 @@ PERCENTILES = (0.5, 5, 25, 50, 75, 95, 99.5)
 # Above the ringing that JPEG leaves in the air around the head.
 _AIR = 10
 _BATCH = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A slice to be measured.
-
-    Args:
-        patient (str): The patient's number.
-        name (str): The slice's name.
-        split (str): ``train``, ``val`` or ``test``; ``all`` in a raw tree.
-        label (str): ``mask``, ``background`` or ``unlabelled``.
-        types (tuple[str, ...]): Types of hemorrhage.
-        image (str): Where its image is: a member of the source.
-        mask (str, optional): Where its mask is.
-    """
-
-    patient: str
-    name: str
-    split: str
-    label: str
-    types: tuple[str, ...]
-    image: str
-    mask: str | None
-
-
-@dataclass(frozen=True)
-class Collection:
-    """A data set to be measured, raw or prepared.
-
-    Args:
-        source (Source): Where the items are read from.
-        items (list[Item]): The slices.
-        people (dict[str, Demographics]): Age and sex by patient.
-        folds (list[dict]): What each fold holds.
-        protocol (str): Whose folds these are.
-        mask_threshold (int): Mask pixels above it are hemorrhage.
-        prepared (bool): Whether it is a prepared tree.
-    """
-
-    source: Source
-    items: list[Item]
-    people: dict[str, Demographics]
-    folds: list[dict]
-    protocol: str
-    mask_threshold: int
-    prepared: bool
-
-
-def open_collection(path: Path, mask_threshold: int = MASK_THRESHOLD) -> Collection:
-    """Open a prepared tree, or find a raw download.
-
-    Args:
-        path (Path): The tree. One that holds both counts as prepared.
-        mask_threshold (int): Mask pixels above it are hemorrhage. Defaults to 127.
-
-    Raises:
-        DataError: Neither, or a tree that was prepared with another threshold.
-    """
-    path = Path(path)
-    return (_open_prepared if (path / MANIFEST).exists() else _open_raw)(path, mask_threshold)
-
-
-def _open_prepared(path: Path, mask_threshold: int) -> Collection:
-    options = read_dataset_json(path)['options']
-    if options['mask_threshold'] != mask_threshold:
-        msg = f'{path}: prepared with mask threshold {options["mask_threshold"]}'
-        raise DataError(f'{msg}, not {mask_threshold}; give --source the raw download')
-    rows = [row for row in read_manifest(path) if row.image]
-    items = [
-        Item(
-            patient=row.patient,
-            name=row.name,
-            split=row.split,
-            label=row.label,
-            types=tuple(row.types.split('+')) if row.types else (),
-            image=row.image,
-            mask=row.mask,
-        )
-        for row in rows
-    ]
-    people = {
-        row.patient: Demographics(float(row.age) if row.age else None, row.sex or None)
-        for row in rows
-    }
-    splits = read_splits(path / SPLITS)
-    folds = splits.describe([_case(item) for item in items])
-    return Collection(
-        FolderSource(path), items, people, folds, splits.protocol, mask_threshold, True
-    )
-
-
-def _open_raw(path: Path, mask_threshold: int) -> Collection:
-    raw = read_raw(find_source(path))
-    items = [
-        Item(
-            patient=item.patient,
-            name=item.name,
-            split='all',
-            label=item.label,
-            types=item.diagnosis.types if item.diagnosis else (),
-            image=item.brain,
-            mask=item.mask,
-        )
-        for item in raw.slices
-    ]
-    cases = [_case(item) for item in items]
-    try:
-        folds = make_splits(cases, 'authors').describe(cases)
-    except DataError:  # other patients than the authors'
-        folds = []
-    return Collection(raw.source, items, raw.demographics, folds, 'authors', mask_threshold, False)
-
-
-def _case(item: Item) -> Case:
-    return Case(item.patient, item.name, item.label == MASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +66,7 @@ def measure(
     """Measure every slice; memory does not grow with their pixels.
 
     Args:
-        collection (Collection): From :func:`open_collection`.
+        collection (Collection): From :func:`cranium.preparation.collection.open_collection`.
         progress (Callable): Called with the number of slices done since the last call.
     """
     from joblib import Parallel, delayed  # slow to import
@@ -216,8 +91,8 @@ def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
 def _measure_batch(source: Source, threshold: int, batch: Sequence[Item]) -> Measurements:
     total = Measurements()
     for item in batch:
-        image = _read_image(source, item.image)
-        mask = _read_mask(source, item, threshold, image.shape[:2])
+        image = read_image(source, item.image)
+        mask = read_mask(source, item, threshold, image.shape[:2])
         regions = {'image': np.ones(mask.shape, bool), 'head': head_region(image[..., 0])}
         regions['hemorrhage'] = mask == 1
         histograms = {
@@ -226,36 +101,6 @@ def _measure_batch(source: Source, threshold: int, batch: Sequence[Item]) -> Mea
         labelled = int(np.count_nonzero(mask != IGNORE))
         total.add(Measurements([Measured(item, labelled, lesion_sizes(mask == 1))], histograms))
     return total
-
-
-def _read_image(source: Source, member: str) -> np.ndarray:
-    """Return (height, width, channels), from a JPEG or from a PNG of ours."""
-    content = source.read(member)
-    if member.lower().endswith('.png'):
-        pixels = _decode_png(content, source.describe(member))
-    else:
-        pixels = decode_gray(content, source.describe(member))
-    return pixels if pixels.ndim == 3 else pixels[..., None]
-
-
-def _read_mask(source: Source, item: Item, threshold: int, shape: tuple[int, int]) -> np.ndarray:
-    """Return 0, 1 or ``IGNORE`` for each pixel."""
-    if item.label == UNLABELLED:
-        return np.full(shape, IGNORE, np.uint8)
-    if item.mask is None:
-        return np.zeros(shape, np.uint8)
-    name, content = source.describe(item.mask), source.read(item.mask)
-    if item.mask.lower().endswith('.png'):
-        return _decode_png(content, name)
-    return (decode_gray(content, name) > threshold).view(np.uint8)
-
-
-def _decode_png(content: bytes, name: str) -> np.ndarray:
-    try:
-        return np.asarray(Image.open(io.BytesIO(content)))
-    except (OSError, SyntaxError, ValueError) as error:
-        msg = f'{name}: not a readable PNG; run tools/prepare_dataset.py --overwrite'
-        raise DataError(msg) from error
 
 
 def histogram_of(image: np.ndarray, region: np.ndarray) -> np.ndarray:
@@ -345,7 +190,7 @@ def summarize(collection: Collection, measurements: Measurements) -> dict:
             **{name: _classes([it for it in slices if it.item.split == name]) for name in splits},
         },
         'splits': {
-            name: count(_case(it.item) for it in slices if it.item.split == name) for name in splits
+            name: count(it.item.case for it in slices if it.item.split == name) for name in splits
         },
         'protocol': collection.protocol,
         'folds': collection.folds,

@@ -36,8 +36,8 @@ def prepared(tmp_path_factory):
 
 def test_the_sample(prepared):
     out, printed = prepared
-    assert '60 slices written' in printed
-    assert len(list(out.glob('images/*/*.png'))) == len(list(out.glob('masks/*/*.png'))) == 60
+    assert '61 slices written' in printed
+    assert len(list(out.glob('images/*/*.png'))) == len(list(out.glob('masks/*/*.png'))) == 61
     assert [path.name for path in sorted(out.glob('images/*'))] == ['train', 'val']
     assert (out / 'images/train/050_014.png').exists() or (out / 'images/val/050_014.png').exists()
     checked = run('--check', '--out', out)
