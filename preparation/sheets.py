@@ -253,7 +253,7 @@ _PAGE = """<!DOCTYPE html>
   footer { color: #aaa; font-size: .85rem; }
 </style>
 <main>
-  <h1>{title} &middot; <span id="caption"></span></h1>
+  <h1>Patient <span id="caption"></span></h1>
   <div id="panes">
     <div><img id="image" alt="slice"><img id="outline" alt="outline of the truth"></div>
     <div id="right"><img id="bone" alt="bone window"></div>
