@@ -71,7 +71,7 @@ def compare_with_predecessor(source: Path, slices: int, rounds: int) -> dict[str
 
 
 def _spread(source: Path, slices: int) -> Plan:
-    plan = make_plan(read_raw(find_source(source)), Options())
+    plan = make_plan(read_raw(find_source(source)), Options(split='slice'))
     step = max(1, len(plan.slices) // slices)
     return dataclasses.replace(plan, slices=plan.slices[::step][:slices])
 
