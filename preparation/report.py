@@ -45,6 +45,7 @@ def render(report: dict, kind: str) -> str:
 def _sections(report: dict) -> Iterator[Section]:
     yield from _predecessors_tables(report)
     yield _splits(report)
+    yield _contents(report)
     if report['folds']:
         yield _folds(report)
     yield _types(report)
@@ -112,6 +113,13 @@ def _splits(report: dict) -> Section:
     if report['prepared'] and report['protocol'] == 'slice':
         note += f' Warning: {SLICE_WARNING}.'
     return Section('Splits', ['split', *_COUNTS], rows, note)
+
+
+def _contents(report: dict) -> Section:
+    contents = report['contents']
+    header = ['split', *next(iter(contents.values()))]
+    rows = [[name, *map(_number, numbers.values())] for name, numbers in contents.items()]
+    return Section('Types and lesions by split', header, rows, 'Types in slices, sizes in pixels.')
 
 
 def _folds(report: dict) -> Section:
@@ -188,7 +196,7 @@ def _normalization(report: dict, kind: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    return '-' if value is None else f'{value:.2f}'.rstrip('0').rstrip('.')
+    return '-' if value is None else f'{value:.2f}'.removesuffix('0').removesuffix('.0')
 
 
 def save_figure(report: dict, path: Path) -> None:

@@ -5,7 +5,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -48,7 +48,7 @@ class FolderSource:
         return str(self.root)
 
     def members(self) -> list[str]:
-        """List the files: the top level and everything below ``Patients_CT``.
+        """List the files: the tables at the top, and everything below ``Patients_CT``.
 
         Returns:
             list[str]: Paths relative to ``root``, with ``/`` between their parts.
@@ -57,9 +57,9 @@ class FolderSource:
             DataError: A symbolic link among them.
             OSError: A folder that cannot be read.
         """
-        top = [entry for entry in _scan(self.root) if entry.is_file() and not entry.is_symlink()]
+        tables = [entry for entry in _scan(self.root) if entry.name.lower().endswith('.csv')]
         start = len(str(self.root)) + 1
-        paths = [entry.path for entry in top] + list(_files_below(self.root / PATIENTS))
+        paths = list(_files_below(tables)) + list(_files_below(_scan(self.root / PATIENTS)))
         return [path[start:].replace(os.sep, '/') for path in paths]
 
     def read(self, member: str) -> bytes:
@@ -185,13 +185,13 @@ def _scan(folder: Path | str) -> list[os.DirEntry]:
         return sorted(entries, key=lambda entry: entry.name)
 
 
-def _files_below(folder: Path | str) -> Iterator[str]:
-    for entry in _scan(folder):
+def _files_below(entries: Iterable[os.DirEntry]) -> Iterator[str]:
+    for entry in entries:
         if entry.is_symlink():
             msg = f'{entry.path}: a symbolic link, not a slice; put the file itself there'
             raise DataError(msg)
         if entry.is_dir():
-            yield from _files_below(entry.path)
+            yield from _files_below(_scan(entry.path))
         else:
             yield entry.path
 

@@ -192,6 +192,9 @@ def summarize(collection: Collection, measurements: Measurements) -> dict:
         'splits': {
             name: count(it.item.case for it in slices if it.item.split == name) for name in splits
         },
+        'contents': {
+            name: _contents([it for it in slices if it.item.split == name]) for name in splits
+        },
         'protocol': collection.protocol,
         'folds': collection.folds,
         'unlabelled_slices': sum(it.item.label == UNLABELLED for it in slices),
@@ -218,6 +221,17 @@ def _classes(slices: Sequence[Measured]) -> dict[str, dict[str, float]]:
             'slices': sum(it.hemorrhage_pixels > 0 for it in slices),
             'percent': percent,
         },
+    }
+
+
+def _contents(slices: Sequence[Measured]) -> dict[str, float | None]:
+    """Say of a split how many slices have each type, and how many lesions of which size it has."""
+    sizes = _describe([size for it in slices for size in it.lesions])
+    return {
+        **{name: sum(name in it.item.types for it in slices) for name in HEMORRHAGE_TYPES},
+        'hemorrhage pixels': sum(it.hemorrhage_pixels for it in slices),
+        'lesions': sizes['number'],
+        'median lesion': sizes['median'],
     }
 
 

@@ -124,6 +124,18 @@ def test_a_prepared_tree_counts_like_its_source(raw_tree, tmp_path):
     assert raw['classes']['all'] == prepared['classes']['all']
     assert set(prepared['splits']) == {'train', 'val'}
     assert sum(fold['slices'] for fold in prepared['folds']) == 15
+    contents = prepared['contents']
+    assert contents['train']['lesions'] + contents['val']['lesions'] == 3
+    assert contents['val'] == {
+        'Intraventricular': 0,
+        'Intraparenchymal': 1,
+        'Subarachnoid': 0,
+        'Epidural': 0,
+        'Subdural': 1,
+        'hemorrhage pixels': 16,
+        'lesions': 1,
+        'median lesion': 16,
+    }
 
 
 def test_normalization_is_of_the_training_split(raw_tree, tmp_path):
