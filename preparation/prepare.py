@@ -136,8 +136,9 @@ def _refuse_loss(plan: Plan, out: Path, rows: dict[str, Row], recorded: dict, re
         raise DataError(f'{msg}; {remedy}')
     for name, sha256 in recorded['files'].items():
         path = out / name
-        used = plan.options.splits_file and path.samefile(plan.options.splits_file)
-        if path.exists() and sha256_file(path) != sha256 and not used:
+        if not path.exists() or sha256_file(path) == sha256:
+            continue
+        if plan.options.splits_file is None or not path.samefile(plan.options.splits_file):
             msg = f'{path}: changed since it was written; add --overwrite to replace it'
             raise DataError(f'{msg}, or --splits {path} to use it' if name == SPLITS else msg)
 
@@ -203,18 +204,7 @@ class _Writer:
         return [self._handle(*work) for work in batch]
 
     def _handle(self, planned: Planned, person: Demographics, old: Row | None) -> tuple[Row, str]:
-        item = planned.slice
-        diagnosis = item.diagnosis
-        row = Row(
-            patient=item.patient,
-            slice=item.number,
-            split=planned.split,
-            label=item.label,
-            types='+'.join(diagnosis.types) if diagnosis else '',
-            age='' if person.age is None else f'{person.age:g}',
-            sex=person.sex or '',
-            notes=';'.join(item.notes),
-        )
+        item, row = planned.slice, _row(planned, person)
         if planned.left_out:
             return _with_note(row, f'left out: {planned.left_out}'), LEFT_OUT
         sources = self._sources(item)
@@ -242,15 +232,16 @@ class _Writer:
 
     def _link(self, row: Row, old: Row) -> bool:
         """Link the old image and mask into the new tree, if they are what would be written."""
+        same = (old.source_sha256, old.label) == (row.source_sha256, row.label)
         for path, sha256 in ((old.image, old.image_sha256), (old.mask, old.mask_sha256)):
             if not (self.old / path).exists():
-                return False
-            if sha256_file(self.old / path) != sha256:
-                if self.overwrite:
-                    return False
-                msg = f'{self.old / path}: changed since it was written'
-                raise DataError(f'{msg}; move it away, or add --overwrite to write it anew')
-        if (old.source_sha256, old.label) != (row.source_sha256, row.label):
+                same = False
+            elif sha256_file(self.old / path) != sha256:
+                same = False
+                if not self.overwrite:
+                    msg = f'{self.old / path}: changed since it was written'
+                    raise DataError(f'{msg}; move it away, or add --overwrite to write it anew')
+        if not same:
             return False
         link_file(self.old / old.image, self.new / row.image)
         link_file(self.old / old.mask, self.new / row.mask)
@@ -265,6 +256,9 @@ class _Writer:
         image = self._image(item, pixels)
         if item.label == MASKED:
             mask = pixels[item.mask] > self.options.mask_threshold
+            if mask.shape != image.shape[:2]:
+                name = self.source.describe(item.mask)
+                raise DataError(f'{name}: another size than the image; replace it')
             hemorrhage_pixels = int(np.count_nonzero(mask))
             mask_png = encode_png(mask.view(np.uint8))
         else:
@@ -284,6 +278,21 @@ class _Writer:
             name = self.source.describe(item.bone)
             raise DataError(f'{name}: another size than the brain window; replace it')
         return np.stack([brain, bone, brain], axis=-1)
+
+
+def _row(planned: Planned, person: Demographics) -> Row:
+    """Return what is known of a slice before its files are read."""
+    item = planned.slice
+    return Row(
+        patient=item.patient,
+        slice=item.number,
+        split=planned.split,
+        label=item.label,
+        types='+'.join(item.diagnosis.types) if item.diagnosis else '',
+        age='' if person.age is None else f'{person.age:g}',
+        sex=person.sex or '',
+        notes=';'.join(item.notes),
+    )
 
 
 def _with_note(row: Row, note: str) -> Row:

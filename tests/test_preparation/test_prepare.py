@@ -200,6 +200,45 @@ def test_a_mask_corrected_by_hand_is_not_lost(raw_tree, out):
     assert list(check_tree(out)) == []
 
 
+def test_a_corrected_mask_is_not_lost_with_its_image(raw_tree, out):
+    prepare(raw_tree, out)
+    image = rows_of(out)['049_002']['image']
+    corrected = out / image.replace('images', 'masks')
+    corrected.write_bytes(b'corrected')
+    (out / image).unlink()
+    (raw_tree.root / 'Patients_CT/049/brain/2.jpg').write_bytes(
+        (raw_tree.root / 'Patients_CT/049/brain/1.jpg').read_bytes()
+    )
+    with pytest.raises(DataError, match=f'{corrected}: changed since it was written'):
+        prepare(raw_tree, out)
+
+
+def test_a_lost_splits_file_is_written_anew(raw_tree, out, tmp_path):
+    prepare(raw_tree, out)
+    expected = snapshot(out)
+    elsewhere = tmp_path / 'mine.json'
+    (out / 'splits.json').rename(elsewhere)
+    prepare(raw_tree, out)
+    assert snapshot(out) == expected
+    (out / 'splits.json').unlink()
+    prepare(raw_tree, out, splits_file=elsewhere)
+    assert (out / 'splits.json').read_bytes() == elsewhere.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ('window', 'number', 'message'),
+    [
+        ('brain-bone', 1, r'bone/1\.jpg: another size than the brain window'),
+        ('bone', 2, r'2_HGE_Seg\.jpg: another size than the image'),
+    ],
+)
+def test_a_bone_window_of_another_size(raw_tree, out, encode_jpeg, window, number, message):
+    small = encode_jpeg(np.zeros((8, 8), np.uint8))
+    raw_tree.write(f'Patients_CT/049/bone/{number}.jpg', small)
+    with pytest.raises(DataError, match=message):
+        prepare(raw_tree, out, window=window)
+
+
 def test_edited_splits_are_used_or_refused_but_not_lost(raw_tree, out):
     prepare(raw_tree, out)
     path = out / 'splits.json'
