@@ -7,6 +7,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -163,7 +164,11 @@ def _run(writer: '_Writer', plan: Plan, old: dict[str, Row]) -> Iterator[list[tu
         results = Parallel(batch_size=1, return_as='generator')(
             delayed(writer)(batch) for batch in _batches(plan, old)
         )
-    yield from results
+    try:
+        yield from results
+    except BrokenExecutor as error:
+        msg = 'a worker process died, perhaps for lack of memory; run again with fewer --jobs'
+        raise DataError(msg) from error
 
 
 @contextmanager

@@ -281,8 +281,11 @@ def refuse_foreign(out: Path) -> None:
         DataError: Such a file; the message names it.
     """
     for name in ENTRIES:
-        if (out / name).is_symlink():
-            raise DataError(f'{out / name}: a symbolic link; move it away, or use another --out')
+        path = out / name
+        expected = path.is_dir() if name in (IMAGES, MASKS) else path.is_file()
+        if path.is_symlink() or (path.exists() and not expected):
+            msg = f'{path}: not written by Cranium, but a link or something else of that name'
+            raise DataError(f'{msg}; move it away, or use another --out')
     if not (out / MANIFEST).exists():
         listed = set()
         known = [name for name in (SPLITS, DATASET) if (out / name).exists()]

@@ -1,13 +1,16 @@
 import csv
+import dataclasses
 import errno
 import hashlib
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -288,12 +291,21 @@ def test_files_beside_the_tree_are_nobodys_business(raw_tree, out):
     assert before.items() <= snapshot(out).items()
 
 
-def test_a_linked_images_folder_is_refused(raw_tree, out, tmp_path):
+@pytest.mark.parametrize('name', ['images', 'masks', 'dataset.json'])
+def test_a_link_of_that_name_is_refused(raw_tree, out, tmp_path, name):
     out.mkdir()
     (tmp_path / 'elsewhere').mkdir()
-    (out / 'images').symlink_to(tmp_path / 'elsewhere')
-    with pytest.raises(DataError, match=r'images: a symbolic link; move it away'):
+    (out / name).symlink_to(tmp_path / 'elsewhere')
+    with pytest.raises(DataError, match=f'{name}: not written by Cranium, but a link or'):
         prepare(raw_tree, out)
+
+
+def test_a_file_called_masks_is_refused(raw_tree, out):
+    out.mkdir()
+    (out / 'masks').write_bytes(b'mine')
+    with pytest.raises(DataError, match=r'masks: not written by Cranium, but a link or'):
+        prepare(raw_tree, out, overwrite=True)
+    assert (out / 'masks').read_bytes() == b'mine'
 
 
 def test_a_manifest_cannot_lead_out_of_the_tree(raw_tree, out, tmp_path):
@@ -380,30 +392,32 @@ def test_killed_before_any_system_call_then_run_again(raw_tree, tmp_path, earlie
 
     The killing is done in a forked child that leaves by ``os._exit``, so that no handler runs.
     """
-    for path in raw_tree.root.glob('Patients_CT/*/*/[14].jpg'):
-        path.unlink()  # one slice a patient is enough
-    reference, before = tmp_path / 'reference', {}
+    # Three slices are enough.
+    for path in raw_tree.root.glob('Patients_CT/*/*/*.jpg'):
+        if path.stem in '14' or path.parent.parent.name > '051':
+            path.unlink()
+    base, reference = tmp_path / 'base', tmp_path / 'reference'
+    base.mkdir()
     if earlier:
-        prepare(raw_tree, reference)
-        before = snapshot(reference)
+        prepare(raw_tree, base)
+    before = images_of(snapshot(base))
     prepare(raw_tree, reference, fold=1)
     expected = snapshot(reference)
     step, finished = 0, False
     while not finished:
         out = tmp_path / f'out{step}'
-        if earlier:
-            prepare(raw_tree, out)
+        shutil.copytree(base, out)
         finished = _run_and_die_before_step(raw_tree, out, step)
-        visible = {name: data for name, data in snapshot(out).items() if '.cranium' not in name}
-        images = {name for name in visible if name.startswith('images')}
-        whole = [
-            {name for name in tree if name.startswith('images')} for tree in (before, expected)
-        ]
-        assert images in [set(), *whole], f'step {step} left half of a tree'
+        images = images_of(snapshot(out))
+        assert images in [{}, before, images_of(expected)], f'step {step} left half of a tree'
         prepare(raw_tree, out, fold=1)
         assert snapshot(out) == expected, f'step {step}'
         step += 1
     assert step > 15
+
+
+def images_of(tree: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content for name, content in tree.items() if name.startswith('images/')}
 
 
 def _run_and_die_before_step(raw_tree, out, step) -> bool:
@@ -507,6 +521,22 @@ def test_a_worker_reports_the_file(raw_tree, out):
         pytest.raises(DataError, match=f'{path}: empty'),
     ):
         prepare(raw_tree, out)
+
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_is_reported(raw_tree, out):
+    plan = make_plan(read_raw(find_source(raw_tree.root)), Options(folds=3))
+    source = SimpleNamespace(read=die, describe=str)
+    plan = dataclasses.replace(plan, raw=dataclasses.replace(plan.raw, source=source))
+    with (
+        joblib.parallel_config(backend='loky', n_jobs=2),
+        pytest.raises(DataError, match=r'a worker process died.*fewer --jobs'),
+    ):
+        write_plan(plan, out)
+    assert not (out / 'images').exists()
 
 
 def test_a_dask_cluster_is_a_backend(raw_tree, out, tmp_path):
