@@ -370,6 +370,23 @@ def test_an_out_that_is_a_file(raw_tree, out):
         prepare(raw_tree, out)
 
 
+def test_no_permission(raw_tree, tmp_path):
+    """In a child that gives up root's rights, should it have them."""
+    plan = make_plan(read_raw(find_source(raw_tree.root)), Options(folds=3))
+    (tmp_path / 'closed').mkdir(mode=0o500)
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        try:
+            write_plan(plan, tmp_path / 'closed/out')
+        except DataError as error:
+            os._exit(3 if '(Permission denied); check the permissions' in str(error) else 4)
+        os._exit(5)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    assert not list((tmp_path / 'closed').iterdir())
+
+
 def test_two_runs_at_once(raw_tree, out):
     with (
         tree_module.locked(out),
