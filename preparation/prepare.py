@@ -1,12 +1,15 @@
-"""From the raw download to the tree that mmseg trains on."""
+"""Writing the tree that mmseg trains on."""
 
 import dataclasses
 import hashlib
 import json
+import signal
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
@@ -14,14 +17,13 @@ import numpy as np
 from cranium.preparation.errors import DataError
 from cranium.preparation.images import (
     IGNORE,
-    MASK_THRESHOLD,
     decode_gray,
     encode_png,
     uniform_png,
 )
-from cranium.preparation.raw import MASKED, UNLABELLED, Demographics, RawDataset, RawSlice
+from cranium.preparation.plan import Options, Plan, Planned, as_case
+from cranium.preparation.raw import MASKED, UNLABELLED, Demographics, RawSlice
 from cranium.preparation.source import Source
-from cranium.preparation.splits import ROLES, Case, Splits, count, make_splits, read_splits
 from cranium.preparation.tree import (
     DATASET,
     IMAGES,
@@ -40,9 +42,6 @@ from cranium.preparation.tree import (
     write_file,
 )
 
-WINDOWS = ('brain', 'bone', 'brain-bone')
-UNLABELLED_CHOICES = ('drop', 'keep')
-
 # What became of a slice.
 WRITTEN, LINKED, LEFT_OUT = 'written', 'linked', 'left out'
 
@@ -52,138 +51,25 @@ _BATCH = 32
 _KNOWN_BY_WRITING = ('hemorrhage_pixels', 'image_sha256', 'mask_sha256')
 
 
-@dataclass(frozen=True)
-class Options:
-    """How to prepare.
-
-    Args:
-        split (str): ``patient``, ``authors`` or ``slice``. Defaults to ``patient``.
-        folds (int): Number of folds, where the protocol does not fix it. Defaults to 5.
-        fold (int): The fold that is held out. Defaults to 0.
-        seed (int): What the folds are drawn with. Defaults to 0.
-        splits_file (Path, optional): Folds from this file in place of drawing them.
-        window (str): ``brain`` or ``bone`` write gray images. ``brain-bone`` writes RGB images
-            with the channels brain, bone, brain: the same whether read as RGB or, as OpenCV
-            does, as BGR. Defaults to ``brain``.
-        mask_threshold (int): A mask pixel above it is hemorrhage. Defaults to 127.
-        unlabelled (str): ``drop`` leaves out slices that have hemorrhage but no mask, ``keep``
-            writes them with a mask of 255, which mmseg ignores. Defaults to ``drop``.
-    """
-
-    split: str = 'patient'
-    folds: int = 5
-    fold: int = 0
-    seed: int = 0
-    splits_file: Path | None = None
-    window: str = 'brain'
-    mask_threshold: int = MASK_THRESHOLD
-    unlabelled: str = 'drop'
-
-    @property
-    def recipe(self) -> dict:
-        """What decides the bytes of an image and its mask, apart from their sources."""
-        return {
-            'window': self.window,
-            'mask_threshold': self.mask_threshold,
-            'cranium': version('cranium'),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A slice and where it goes.
-
-    Args:
-        slice (RawSlice): The slice.
-        split (str): ``train``, ``val`` or ``test``; empty when it is left out.
-        left_out (str): Why it is left out; empty when it is not.
-    """
-
-    slice: RawSlice
-    split: str
-    left_out: str = ''
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run will write.
-
-    Args:
-        raw (RawDataset): The download.
-        options (Options): How.
-        splits (Splits): The folds.
-        slices (list[Planned]): Every slice, written or left out.
-    """
-
-    raw: RawDataset
-    options: Options
-    splits: Splits
-    slices: list[Planned]
-
-    @property
-    def left_out(self) -> Counter:
-        """How many slices are left out, by reason."""
-        return Counter(item.left_out for item in self.slices if item.left_out)
-
-    def cases(self, split: str) -> list[Case]:
-        """Return the slices of a split."""
-        return [as_case(item.slice) for item in self.slices if item.split == split]
-
-
-def as_case(item: RawSlice) -> Case:
-    """Return what a split needs to know of a slice."""
-    return Case(item.patient, item.name, item.label == MASKED)
-
-
-def make_plan(raw: RawDataset, options: Options) -> Plan:
-    """Decide what goes where; reads no pixels and writes nothing.
-
-    The folds are drawn over all slices, so that they do not depend on the window or on which
-    slices are left out.
-
-    Raises:
-        DataError: Folds that this download cannot fill; see :mod:`cranium.preparation.splits`.
-    """
-    cases = [as_case(item) for item in raw.slices]
-    if options.splits_file is not None:
-        splits = read_splits(options.splits_file)
-    else:
-        splits = make_splits(cases, options.split, options.folds, options.seed)
-    roles = splits.roles(options.fold, cases)
-    slices = []
-    for item in raw.slices:
-        reason = _why_left_out(item, options)
-        slices.append(Planned(item, '' if reason else roles[item.name], reason))
-    return Plan(raw, options, splits, slices)
-
-
-def _why_left_out(item: RawSlice, options: Options) -> str:
-    if item.label == UNLABELLED and options.unlabelled == 'drop':
-        return 'unlabelled'
-    if 'bone' in options.window and item.bone is None:
-        return 'no bone window'
-    return ''
-
-
 def write_plan(
     plan: Plan,
     out: Path,
     *,
     overwrite: bool = False,
-    jobs: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Counter:
     """Write the tree: ``images``, ``masks``, ``splits.json``, ``manifest.csv``, ``dataset.json``.
 
     Files of an existing tree whose source, options and content are unchanged are linked into the
-    new one, so that another fold costs no decoding.
+    new one, so that another fold costs no decoding. Where the work is done is
+    ``joblib.parallel_config``'s to say: in this process, in others, or on a Dask or Ray cluster
+    that sees the same files (docs/preparation.md).
 
     Args:
         plan (Plan): From :func:`make_plan`.
         out (Path): The folder to write to, made if need be.
         overwrite (bool): Whether what Cranium wrote there with other options, or what was changed
             since, may be lost. Defaults to False.
-        jobs (int, optional): Processes. None leaves it to ``joblib.parallel_config``, one without.
         progress (Callable): Called with the number of slices done since the last call.
 
     Returns:
@@ -194,7 +80,7 @@ def write_plan(
     """
     out = Path(out)
     with locked(out):
-        old = _rows_to_reuse(plan, out, overwrite)
+        old = rows_to_reuse(plan, out, overwrite)
         with staging(out) as new:
             for split in {item.split for item in plan.slices if item.split}:
                 for kind in (IMAGES, MASKS):
@@ -202,7 +88,7 @@ def write_plan(
             writer = _Writer(plan.raw.source, plan.options, out.absolute(), new, overwrite)
             tally = _Tally()
             with manifest_writer(new) as add:
-                for results in _run(writer, _batches(plan, old), jobs):
+                for results in _run(writer, plan, old):
                     for row, outcome in results:
                         add(row)
                         tally.add(row, outcome)
@@ -214,8 +100,15 @@ def write_plan(
     return tally.outcomes
 
 
-def _rows_to_reuse(plan: Plan, out: Path, overwrite: bool) -> dict[str, Row]:
-    """Return the old tree's rows by slice name, or refuse to replace it."""
+def rows_to_reuse(plan: Plan, out: Path, overwrite: bool) -> dict[str, Row]:
+    """Look at the tree that is there; changes nothing.
+
+    Returns:
+        dict[str, Row]: By slice name, what was written with the same options.
+
+    Raises:
+        DataError: The tree may not be replaced; see :func:`write_plan`.
+    """
     refuse_foreign(out)
     if not (out / MANIFEST).exists():
         return {}
@@ -244,8 +137,9 @@ def _refuse_loss(plan: Plan, out: Path, rows: dict[str, Row], recorded: dict, re
         raise DataError(f'{msg}; {remedy}')
     for name, sha256 in recorded['files'].items():
         path = out / name
-        used = plan.options.splits_file and path.samefile(plan.options.splits_file)
-        if path.exists() and sha256_file(path) != sha256 and not used:
+        if not path.exists() or sha256_file(path) == sha256:
+            continue
+        if plan.options.splits_file is None or not path.samefile(plan.options.splits_file):
             msg = f'{path}: changed since it was written; add --overwrite to replace it'
             raise DataError(f'{msg}, or --splits {path} to use it' if name == SPLITS else msg)
 
@@ -262,13 +156,32 @@ def _batches(
         yield batch
 
 
-def _run(writer: '_Writer', batches: Iterable[list], jobs: int | None) -> Iterator[list]:
+def _run(writer: '_Writer', plan: Plan, old: dict[str, Row]) -> Iterator[list[tuple[Row, str]]]:
     from joblib import Parallel, delayed  # slow to import
 
-    # In order and as they come, so that nothing heaps up however many slices there are.
-    yield from Parallel(n_jobs=jobs, batch_size=1, return_as='generator')(
-        delayed(writer)(batch) for batch in batches
-    )
+    with _interrupts_ignored():
+        # In order and as they come, so that nothing heaps up however many slices there are.
+        results = Parallel(batch_size=1, return_as='generator')(
+            delayed(writer)(batch) for batch in _batches(plan, old)
+        )
+    try:
+        yield from results
+    except BrokenExecutor as error:
+        msg = 'a worker process died, perhaps for lack of memory; run again with fewer --jobs'
+        raise DataError(msg) from error
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Let processes start that ignore Ctrl-C: it is for this one, which then ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what becomes of a signal
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)
@@ -296,18 +209,7 @@ class _Writer:
         return [self._handle(*work) for work in batch]
 
     def _handle(self, planned: Planned, person: Demographics, old: Row | None) -> tuple[Row, str]:
-        item = planned.slice
-        diagnosis = item.diagnosis
-        row = Row(
-            patient=item.patient,
-            slice=item.number,
-            split=planned.split,
-            label=item.label,
-            types='+'.join(diagnosis.types) if diagnosis else '',
-            age='' if person.age is None else f'{person.age:g}',
-            sex=person.sex or '',
-            notes=';'.join(item.notes),
-        )
+        item, row = planned.slice, _row(planned, person)
         if planned.left_out:
             return _with_note(row, f'left out: {planned.left_out}'), LEFT_OUT
         sources = self._sources(item)
@@ -335,16 +237,17 @@ class _Writer:
 
     def _link(self, row: Row, old: Row) -> bool:
         """Link the old image and mask into the new tree, if they are what would be written."""
-        if (old.source_sha256, old.label) != (row.source_sha256, row.label):
-            return False
+        same = (old.source_sha256, old.label) == (row.source_sha256, row.label)
         for path, sha256 in ((old.image, old.image_sha256), (old.mask, old.mask_sha256)):
             if not (self.old / path).exists():
-                return False
-            if sha256_file(self.old / path) != sha256:
-                if self.overwrite:
-                    return False
-                msg = f'{self.old / path}: changed since it was written'
-                raise DataError(f'{msg}; move it away, or add --overwrite to write it anew')
+                same = False
+            elif sha256_file(self.old / path) != sha256:
+                same = False
+                if not self.overwrite:
+                    msg = f'{self.old / path}: changed since it was written'
+                    raise DataError(f'{msg}; move it away, or add --overwrite to write it anew')
+        if not same:
+            return False
         link_file(self.old / old.image, self.new / row.image)
         link_file(self.old / old.mask, self.new / row.mask)
         return True
@@ -358,6 +261,9 @@ class _Writer:
         image = self._image(item, pixels)
         if item.label == MASKED:
             mask = pixels[item.mask] > self.options.mask_threshold
+            if mask.shape != image.shape[:2]:
+                name = self.source.describe(item.mask)
+                raise DataError(f'{name}: another size than the image; replace it')
             hemorrhage_pixels = int(np.count_nonzero(mask))
             mask_png = encode_png(mask.view(np.uint8))
         else:
@@ -377,6 +283,21 @@ class _Writer:
             name = self.source.describe(item.bone)
             raise DataError(f'{name}: another size than the brain window; replace it')
         return np.stack([brain, bone, brain], axis=-1)
+
+
+def _row(planned: Planned, person: Demographics) -> Row:
+    """Return what is known of a slice before its files are read."""
+    item = planned.slice
+    return Row(
+        patient=item.patient,
+        slice=item.number,
+        split=planned.split,
+        label=item.label,
+        types='+'.join(item.diagnosis.types) if item.diagnosis else '',
+        age='' if person.age is None else f'{person.age:g}',
+        sex=person.sex or '',
+        notes=';'.join(item.notes),
+    )
 
 
 def _with_note(row: Row, note: str) -> Row:
@@ -414,12 +335,8 @@ def _dataset_json(plan: Plan, tally: _Tally, new: Path) -> str:
             'splits_file': splits_file,
         },
         'splits': {
-            split: {
-                **count(plan.cases(split)),
-                'hemorrhage_pixels': tally.hemorrhage_pixels[split],
-            }
-            for split in ROLES
-            if plan.cases(split)
+            split: {**numbers, 'hemorrhage_pixels': tally.hemorrhage_pixels[split]}
+            for split, numbers in plan.counts().items()
         },
         'left_out': dict(sorted(plan.left_out.items())),
         'unusual': dict(sorted(tally.notes.items())),

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -275,10 +274,5 @@ def _flag(row: dict[str, str], column: str, where: str) -> bool:
 
 def _cell(row: dict[str, str], column: str, where: str) -> str:
     if row.get(column) is None:
-        raise DataError(f'{where}: no column {column}; use the original file')
+        raise DataError(f'{where}: no {column}; use the original file')
     return row[column].strip()
-
-
-def count_notes(slices: Iterable[RawSlice]) -> Counter:
-    """Count what is unusual, for a summary."""
-    return Counter(note for item in slices for note in item.notes)

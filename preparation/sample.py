@@ -9,12 +9,12 @@ from cranium.preparation.source import FolderSource
 RUNS = {
     # With hemorrhage: each run opens with slices below the lesion or ends with some above it.
     '050': (13, 19),  # intraparenchymal
+    '052': (10, 15),  # epidural
     '066': (11, 17),  # epidural
-    '071': (9, 15),  # intraparenchymal and subdural
-    '076': (15, 20),  # intraparenchymal and subarachnoid
+    '071': (10, 15),  # intraparenchymal and subdural
+    '076': (16, 20),  # intraparenchymal and subarachnoid
     '081': (11, 17),  # subdural
     '085': (10, 14),  # intraventricular
-    '087': (13, 18),  # epidural
     '094': (19, 24),  # intraventricular, intraparenchymal and subarachnoid
     # Without.
     '062': (9, 11),

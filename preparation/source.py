@@ -4,7 +4,8 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -47,7 +48,7 @@ class FolderSource:
         return str(self.root)
 
     def members(self) -> list[str]:
-        """List the files: the top level and everything below ``Patients_CT``.
+        """List the files: the tables at the top, and everything below ``Patients_CT``.
 
         Returns:
             list[str]: Paths relative to ``root``, with ``/`` between their parts.
@@ -56,9 +57,9 @@ class FolderSource:
             DataError: A symbolic link among them.
             OSError: A folder that cannot be read.
         """
-        top = [entry for entry in _scan(self.root) if entry.is_file() and not entry.is_symlink()]
+        tables = [entry for entry in _scan(self.root) if entry.name.lower().endswith('.csv')]
         start = len(str(self.root)) + 1
-        paths = [entry.path for entry in top] + list(_files_below(self.root / PATIENTS))
+        paths = list(_files_below(tables)) + list(_files_below(_scan(self.root / PATIENTS)))
         return [path[start:].replace(os.sep, '/') for path in paths]
 
     def read(self, member: str) -> bytes:
@@ -120,9 +121,7 @@ class ZipSource:
             if info.file_size > MAX_FILE_BYTES:
                 raise DataError(f'{name}: too large for a CT slice; download the zip again')
             return archive.read(info)
-        except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, ValueError) as error:
-            if isinstance(error, DataError):
-                raise
+        except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f'{name}: damaged ({error}); download the zip again') from error
 
     def describe(self, member: str) -> str:
@@ -186,13 +185,13 @@ def _scan(folder: Path | str) -> list[os.DirEntry]:
         return sorted(entries, key=lambda entry: entry.name)
 
 
-def _files_below(folder: Path | str) -> Iterator[str]:
-    for entry in _scan(folder):
+def _files_below(entries: Iterable[os.DirEntry]) -> Iterator[str]:
+    for entry in entries:
         if entry.is_symlink():
             msg = f'{entry.path}: a symbolic link, not a slice; put the file itself there'
             raise DataError(msg)
         if entry.is_dir():
-            yield from _files_below(entry.path)
+            yield from _files_below(_scan(entry.path))
         else:
             yield entry.path
 
@@ -215,8 +214,10 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     except (zipfile.BadZipFile, OSError) as error:
         msg = f'{path}: not a readable zip ({error}); download it again'
         raise DataError(msg) from error
+    seen = set()
     for info in archive.infolist():
-        danger = _danger(info)
+        danger = 'is in it twice' if info.filename in seen else _danger(info)
+        seen.add(info.filename)
         if danger:
             raise DataError(f'{path}: {info.filename!r} {danger}; download the zip again')
     if sum(info.file_size for info in archive.infolist()) > MAX_TOTAL_BYTES:

@@ -1,6 +1,7 @@
 """Which slices train, validate and test: three protocols, and a file that a person can edit."""
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -83,12 +84,14 @@ class Splits:
         fold_of = self._fold_of(cases)
         present = sorted(set(fold_of.values()))
         others = [other for other in present if other != fold]
-        if fold not in present or not others:
-            missing = fold if fold not in present else 'but this one'
+        if fold not in present:
             msg = (
-                f'{self.protocol} split: fold {missing} has no slice in this download; choose '
+                f'{self.protocol} split: fold {fold} has no slice in this download; choose '
                 f'--fold from {", ".join(map(str, present))} or complete the download'
             )
+            raise DataError(msg)
+        if not others:
+            msg = f'{self.protocol} split: all slices are in fold {fold}; complete the download'
             raise DataError(msg)
         role_of = dict.fromkeys(others, 'train')
         role_of[fold] = 'test' if self.protocol == 'authors' else 'val'
@@ -101,23 +104,35 @@ class Splits:
             raise DataError(f'{self.protocol} split: nothing left to train on; add patients')
         return roles
 
-    def to_json(self, cases: Sequence[Case]) -> str:
-        """Render as the text of ``splits.json``; the counts are for the reader."""
+    def missing(self, cases: Sequence[Case]) -> dict[int, list[str]]:
+        """Return by fold the members that are not among the cases, where there are any."""
+        present = {self._member(case) for case in cases}
+        missing = {
+            fold: [member for member in members if member not in present]
+            for fold, members in enumerate(self.folds)
+        }
+        return {fold: members for fold, members in missing.items() if members}
+
+    def describe(self, cases: Sequence[Case]) -> list[dict]:
+        """Return of each fold its number, what it holds (see :func:`count`) and its members."""
         fold_of = self._fold_of(cases)
-        folds = [
+        return [
             {
                 'fold': fold,
-                **count([case for case in cases if fold_of[case.name] == fold]),
+                **count(case for case in cases if fold_of[case.name] == fold),
                 'members': list(members),
             }
             for fold, members in enumerate(self.folds)
         ]
+
+    def to_json(self, cases: Sequence[Case]) -> str:
+        """Render as the text of ``splits.json``; the counts are for the reader."""
         drawn_with = {name: version(name) for name in ('cranium', 'numpy', 'scikit-learn')}
         content = {
             'protocol': self.protocol,
             'seed': self.seed,
             'versions': drawn_with,
-            'folds': folds,
+            'folds': self.describe(cases),
         }
         return json.dumps(content, indent=1) + '\n'
 
@@ -125,11 +140,13 @@ class Splits:
         fold_of_member = {
             member: fold for fold, members in enumerate(self.folds) for member in members
         }
-        unit = 'name' if self.protocol == 'slice' else 'patient'
         try:
-            return {case.name: fold_of_member[getattr(case, unit)] for case in cases}
+            return {case.name: fold_of_member[self._member(case)] for case in cases}
         except KeyError as error:
             raise DataError(f'splits: {error.args[0]} is in no fold; add it to one') from error
+
+    def _member(self, case: Case) -> str:
+        return case.name if self.protocol == 'slice' else case.patient
 
 
 def count(cases: Iterable[Case]) -> dict[str, int]:
@@ -189,9 +206,12 @@ def _patient_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[
     groups = [case.patient for case in cases]
     strata = [int(case.patient in bleeding) for case in cases]
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # It warns of strata with fewer members than folds, here patients without hemorrhage.
+        warnings.simplefilter('ignore', UserWarning)
+        held_out = [test for _, test in splitter.split(groups, strata, groups)]
     return tuple(
-        tuple(sorted({groups[index] for index in held_out}, key=int))
-        for _, held_out in splitter.split(groups, strata, groups)
+        tuple(sorted({groups[index] for index in indices}, key=int)) for indices in held_out
     )
 
 

@@ -100,10 +100,13 @@ def read_manifest(tree: Path) -> Iterator[Row]:
         DataError: No manifest, or one that Cranium did not write.
     """
     path = Path(tree) / MANIFEST
-    remedy = 'run tools/prepare_dataset.py --overwrite'
+    remedy = 'move it away, then run tools/prepare_dataset.py'
     try:
         with path.open(newline='', encoding='utf-8') as file:
-            for cells in csv.DictReader(file, strict=True):
+            reader = csv.DictReader(file, strict=True)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise ValueError('other columns')
+            for cells in reader:
                 for column in ('slice', 'hemorrhage_pixels'):
                     cells[column] = int(cells[column])
                 # These paths are read, linked and removed: none may lead out of the tree.
@@ -278,8 +281,11 @@ def refuse_foreign(out: Path) -> None:
         DataError: Such a file; the message names it.
     """
     for name in ENTRIES:
-        if (out / name).is_symlink():
-            raise DataError(f'{out / name}: a symbolic link; move it away, or use another --out')
+        path = out / name
+        expected = path.is_dir() if name in (IMAGES, MASKS) else path.is_file()
+        if path.is_symlink() or (path.exists() and not expected):
+            msg = f'{path}: not written by Cranium, but a link or something else of that name'
+            raise DataError(f'{msg}; move it away, or use another --out')
     if not (out / MANIFEST).exists():
         listed = set()
         known = [name for name in (SPLITS, DATASET) if (out / name).exists()]

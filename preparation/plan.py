@@ -1,0 +1,159 @@
+"""Deciding, before anything is written, which slice goes where."""
+
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from cranium.preparation.images import MASK_THRESHOLD
+from cranium.preparation.raw import MASKED, UNLABELLED, RawDataset, RawSlice
+from cranium.preparation.splits import (
+    ROLES,
+    SLICE_WARNING,
+    Case,
+    Splits,
+    count,
+    make_splits,
+    read_splits,
+)
+
+WINDOWS = ('brain', 'bone', 'brain-bone')
+UNLABELLED_CHOICES = ('drop', 'keep')
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to prepare.
+
+    Args:
+        split (str): ``patient``, ``authors`` or ``slice``. Defaults to ``patient``.
+        folds (int): Number of folds, where the protocol does not fix it. Defaults to 5.
+        fold (int): The fold that is held out. Defaults to 0.
+        seed (int): What the folds are drawn with. Defaults to 0.
+        splits_file (Path, optional): Folds from this file in place of drawing them.
+        window (str): ``brain`` or ``bone`` write gray images. ``brain-bone`` writes RGB images
+            with the channels brain, bone, brain: the same whether read as RGB or, as OpenCV
+            does, as BGR. Defaults to ``brain``.
+        mask_threshold (int): A mask pixel above it is hemorrhage. Defaults to 127.
+        unlabelled (str): ``drop`` leaves out slices that have hemorrhage but no mask, ``keep``
+            writes them with a mask of 255, which mmseg ignores. Defaults to ``drop``.
+    """
+
+    split: str = 'patient'
+    folds: int = 5
+    fold: int = 0
+    seed: int = 0
+    splits_file: Path | None = None
+    window: str = 'brain'
+    mask_threshold: int = MASK_THRESHOLD
+    unlabelled: str = 'drop'
+
+    @property
+    def recipe(self) -> dict:
+        """What decides the bytes of an image and its mask, apart from their sources."""
+        return {
+            'window': self.window,
+            'mask_threshold': self.mask_threshold,
+            'cranium': version('cranium'),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A slice and where it goes.
+
+    Args:
+        slice (RawSlice): The slice.
+        split (str): ``train``, ``val`` or ``test``; empty when it is left out.
+        left_out (str): Why it is left out; empty when it is not.
+    """
+
+    slice: RawSlice
+    split: str
+    left_out: str = ''
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will write.
+
+    Args:
+        raw (RawDataset): The download.
+        options (Options): How.
+        splits (Splits): The folds.
+        slices (list[Planned]): Every slice, written or left out.
+    """
+
+    raw: RawDataset
+    options: Options
+    splits: Splits
+    slices: list[Planned]
+
+    @property
+    def left_out(self) -> Counter:
+        """How many slices are left out, by reason."""
+        return Counter(item.left_out for item in self.slices if item.left_out)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Count patients and slices by split, leaving out splits without any."""
+        counts = {
+            split: count(as_case(item.slice) for item in self.slices if item.split == split)
+            for split in ROLES
+        }
+        return {split: numbers for split, numbers in counts.items() if numbers['slices']}
+
+    def remarks(self) -> list[str]:
+        """Say, a line each, what whoever uses this tree has to know."""
+        remarks = [f'slices left out ({why}): {number}' for why, number in self.left_out.items()]
+        notes = Counter(note for item in self.raw.slices for note in item.notes)
+        remarks += [f'unusual slices ({note}): {number}' for note, number in sorted(notes.items())]
+        if self.raw.rows_without_image:
+            remarks.append(f'rows of the diagnosis without an image: {self.raw.rows_without_image}')
+        if self.raw.unknown_files:
+            first, *others = self.raw.unknown_files
+            more = f' and {len(others)} more' if others else ''
+            remarks.append(f'ignored, as not a slice: {first}{more}')
+        cases = [as_case(item) for item in self.raw.slices]
+        for fold, missing in self.splits.missing(cases).items():
+            total = len(self.splits.folds[fold])
+            remarks.append(
+                f'fold {fold}: {len(missing)} of its {total} members are not in this download'
+            )
+        if self.splits.protocol == 'slice':
+            remarks.append(f'warning: {SLICE_WARNING}')
+        return remarks
+
+
+def as_case(item: RawSlice) -> Case:
+    """Return what a split needs to know of a slice."""
+    return Case(item.patient, item.name, item.label == MASKED)
+
+
+def make_plan(raw: RawDataset, options: Options) -> Plan:
+    """Decide what goes where; reads no pixels and writes nothing.
+
+    The folds are drawn over all slices, so that they do not depend on the window or on which
+    slices are left out.
+
+    Raises:
+        DataError: Folds that this download cannot fill; see :mod:`cranium.preparation.splits`.
+    """
+    cases = [as_case(item) for item in raw.slices]
+    if options.splits_file is not None:
+        splits = read_splits(options.splits_file)
+    else:
+        splits = make_splits(cases, options.split, options.folds, options.seed)
+    roles = splits.roles(options.fold, cases)
+    slices = []
+    for item in raw.slices:
+        reason = _why_left_out(item, options)
+        slices.append(Planned(item, '' if reason else roles[item.name], reason))
+    return Plan(raw, options, splits, slices)
+
+
+def _why_left_out(item: RawSlice, options: Options) -> str:
+    if item.label == UNLABELLED and options.unlabelled == 'drop':
+        return 'unlabelled'
+    if 'bone' in options.window and item.bone is None:
+        return 'no bone window'
+    return ''

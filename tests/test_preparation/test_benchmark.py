@@ -1,0 +1,39 @@
+import csv
+
+import numpy as np
+import pytest
+from cranium.preparation import benchmark
+from cranium.preparation.benchmark import compare_with_predecessor, multiply
+from cranium.preparation.errors import DataError
+from cranium.preparation.prepare import write_plan
+from cranium.preparation.raw import read_raw
+from cranium.preparation.source import find_source
+from PIL import Image
+
+
+def test_a_download_of_any_size(raw_tree, tmp_path):
+    big = multiply(find_source(raw_tree.root), tmp_path / 'big', 37)
+    slices = read_raw(find_source(big)).slices
+    assert len(slices) == 37
+    assert slices[-1].name == '2051_001'
+    assert sum(item.label == 'mask' for item in slices) == 8
+    assert not any(item.notes for item in slices)
+    assert (big / slices[30].brain).samefile(big / slices[0].brain)
+    with (big / 'hemorrhage_diagnosis.csv').open(newline='') as file:
+        assert len(list(csv.DictReader(file))) == 37
+
+
+def test_figures(raw_tree):
+    figures = compare_with_predecessor(raw_tree.root, slices=4, rounds=1)
+    assert figures['slices'] == 4
+    assert all(value > 0 for value in figures.values())
+
+
+def test_other_pixels_are_found(raw_tree, tmp_path):
+    plan = benchmark._spread(raw_tree.root, 4)
+    write_plan(plan, tmp_path)
+    benchmark._assert_pixels(plan, tmp_path)
+    path = next(tmp_path.glob('images/*/*.png'))
+    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    with pytest.raises(DataError, match=r'other pixels than Pillow decodes'):
+        benchmark._assert_pixels(plan, tmp_path)

@@ -1,0 +1,187 @@
+import numpy as np
+import pytest
+from cranium.preparation.errors import DataError
+from cranium.preparation.raw import (
+    BACKGROUND,
+    MASKED,
+    UNLABELLED,
+    Demographics,
+    Diagnosis,
+    read_raw,
+)
+from cranium.preparation.source import find_source
+
+
+def read(raw_tree):
+    return read_raw(find_source(raw_tree.root))
+
+
+def slice_of(raw, name):
+    return next(item for item in raw.slices if item.name == name)
+
+
+def test_a_good_download(raw_tree):
+    raw = read(raw_tree)
+    assert [item.name for item in raw.slices[:4]] == ['049_001', '049_002', '049_004', '050_001']
+    bleeding = slice_of(raw, '049_002')
+    assert bleeding.label == MASKED
+    assert bleeding.brain == 'Patients_CT/049/brain/2.jpg'
+    assert bleeding.bone == 'Patients_CT/049/bone/2.jpg'
+    assert bleeding.mask == 'Patients_CT/049/brain/2_HGE_Seg.jpg'
+    assert bleeding.diagnosis == Diagnosis(('Intraparenchymal', 'Subdural'), True, False)
+    assert slice_of(raw, '049_001').label == BACKGROUND
+    assert [item.notes for item in raw.slices] == [()] * 15
+    assert (raw.rows_without_image, raw.unknown_files) == (0, ())
+
+
+def test_demographics_with_a_line_break_in_the_header(raw_tree):
+    assert read(raw_tree).demographics == {
+        '049': Demographics(35.0, 'Male'),
+        '050': Demographics(0.5, 'Female'),
+        '051': Demographics(None, None),
+    }
+
+
+def test_demographics_may_be_absent(raw_tree):
+    (raw_tree.root / 'patient_demographics.csv').unlink()
+    assert read(raw_tree).demographics == {}
+
+
+def test_slices_and_patients_in_the_order_of_numbers(raw_tree):
+    raw_tree.add(49, 10, bleeds=False)
+    raw_tree.add(1000, 1, bleeds=False)
+    raw_tree.write_csv()
+    names = [item.name for item in read(raw_tree).slices]
+    assert names[:4] == ['049_001', '049_002', '049_004', '049_010']
+    assert names[-1] == '1000_001'
+
+
+def test_upper_case_suffixes_and_names(raw_tree):
+    folder = raw_tree.root / 'Patients_CT/049/brain'
+    (folder / '1.jpg').rename(folder / '1.JPG')
+    (folder / '2_HGE_Seg.jpg').rename(folder / '2_HGE_SEG.JPEG')
+    raw = read(raw_tree)
+    assert slice_of(raw, '049_001').brain.endswith('1.JPG')
+    assert slice_of(raw, '049_002').label == MASKED
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'Patients_CT/.DS_Store',
+        'Patients_CT/049/brain/._1.jpg',
+        'Patients_CT/049/brain/Thumbs.db',
+        'Patients_CT/049/desktop.ini',
+        'Patients_CT/__MACOSX/049/brain/1.jpg',
+    ],
+)
+def test_litter_of_macos_and_windows_is_ignored(raw_tree, name):
+    raw_tree.write(name, b'litter')
+    raw = read(raw_tree)
+    assert len(raw.slices) == 15
+    assert raw.unknown_files == ()
+
+
+def test_files_that_are_no_slices_are_reported(raw_tree):
+    raw_tree.write('Patients_CT/049/brain/1 (1).jpg', b'x')
+    raw_tree.write('Patients_CT/049/bone/7.jpg', b'x')  # no brain window
+    unknown = read(raw_tree).unknown_files
+    assert unknown == ('Patients_CT/049/bone/7.jpg', 'Patients_CT/049/brain/1 (1).jpg')
+
+
+def test_a_slice_without_bone(raw_tree):
+    (raw_tree.root / 'Patients_CT/053/bone/4.jpg').unlink()
+    item = slice_of(read(raw_tree), '053_004')
+    assert (item.bone, item.label, item.notes) == (None, BACKGROUND, ('no bone window',))
+
+
+def test_hemorrhage_without_a_mask_is_not_background(raw_tree):
+    (raw_tree.root / 'Patients_CT/049/brain/2_HGE_Seg.jpg').unlink()
+    assert slice_of(read(raw_tree), '049_002').label == UNLABELLED
+
+
+def test_an_image_without_a_row_is_not_background(raw_tree):
+    del raw_tree.rows[53, 4], raw_tree.rows[49, 2]
+    raw_tree.write_csv()
+    raw = read(raw_tree)
+    assert slice_of(raw, '053_004').label == UNLABELLED
+    assert 'no row in the diagnosis' in slice_of(raw, '053_004').notes
+    assert slice_of(raw, '049_002').label == MASKED  # its mask is label enough
+
+
+def test_a_row_without_an_image(raw_tree):
+    raw_tree.rows[60, 1] = '0,0,0,0,0,1,0'
+    raw_tree.write_csv()
+    assert read(raw_tree).rows_without_image == 1
+
+
+def test_a_mask_on_a_slice_called_clean(raw_tree):
+    raw_tree.rows[49, 2] = '0,0,0,0,0,1,0'
+    raw_tree.write_csv()
+    item = slice_of(read(raw_tree), '049_002')
+    assert item.label == MASKED
+    assert item.notes == ('mask on a slice that the diagnosis calls clean',)
+
+
+def test_a_type_beats_no_hemorrhage(raw_tree):
+    raw_tree.rows[53, 1] = '0,0,0,1,0,1,0'
+    raw_tree.write_csv()
+    assert slice_of(read(raw_tree), '053_001').label == UNLABELLED
+
+
+def test_a_mask_of_another_size_is_not_used(raw_tree, encode_jpeg):
+    mask = encode_jpeg(np.zeros((8, 12), np.uint8))
+    raw_tree.write('Patients_CT/049/brain/2_HGE_Seg.jpg', mask)
+    item = slice_of(read(raw_tree), '049_002')
+    assert (item.label, item.mask) == (UNLABELLED, None)
+    assert item.notes[0] == 'mask of 12 x 8 on an image of 16 x 16'
+
+
+def test_two_files_for_one_slice(raw_tree):
+    raw_tree.write('Patients_CT/49/brain/1.jpg', b'x')
+    with pytest.raises(DataError, match=r'the same slice as .*; keep one'):
+        read(raw_tree)
+
+
+def test_no_slices(raw_tree, tmp_path):
+    (tmp_path / 'other/Patients_CT').mkdir(parents=True)
+    (raw_tree.root / 'hemorrhage_diagnosis.csv').rename(tmp_path / 'other/hemorrhage_diagnosis.csv')
+    with pytest.raises(DataError, match=r'holds no <patient>/brain/<slice>.jpg'):
+        read_raw(find_source(tmp_path / 'other'))
+
+
+def test_no_diagnosis(raw_tree):
+    (raw_tree.root / 'hemorrhage_diagnosis.csv').unlink()
+    with pytest.raises(DataError, match=r'hemorrhage_diagnosis\.csv is missing; put it beside'):
+        read(raw_tree)
+
+
+GOOD = 'PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,'
+GOOD += 'No_Hemorrhage,Fracture_Yes_No\n49,1,0,0,0,0,0,1,0\n'
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'', 'no rows'),
+        (b'\xff\xfe\x00', 'not a CSV in UTF-8'),
+        (GOOD.replace('Epidural', 'Extradural').encode(), 'line 2: no Epidural'),
+        (GOOD.replace(',', ';').encode(), 'line 2: no PatientNumber'),
+        (GOOD.replace('49,1,', '49,one,').encode(), "line 2: SliceNumber is 'one', not a number"),
+        (GOOD.replace('1,0\n', '2,0\n').encode(), "line 2: No_Hemorrhage is '2', neither 0 nor 1"),
+        ((GOOD + '49,1,0,0,0,0,0,1,0\n').encode(), 'line 3: a second row'),
+        ((GOOD + '49,2,0\n').encode(), 'line 3: no Intraparenchymal'),
+    ],
+)
+def test_bad_diagnoses(raw_tree, content, message):
+    raw_tree.write('hemorrhage_diagnosis.csv', content)
+    with pytest.raises(DataError, match=message) as caught:
+        read(raw_tree)
+    assert 'hemorrhage_diagnosis.csv' in str(caught.value)
+
+
+def test_a_bad_age(raw_tree):
+    text = '"Patient Number","Age\n(years)","Gender"\n49,old,"Male"\n'
+    raw_tree.write('patient_demographics.csv', text.encode())
+    with pytest.raises(DataError, match="line 3: 'old' is no age in years"):
+        read(raw_tree)

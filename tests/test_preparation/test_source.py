@@ -1,0 +1,167 @@
+import stat
+import warnings
+import zipfile
+
+import pytest
+from cranium.preparation import source as source_module
+from cranium.preparation.errors import DataError
+from cranium.preparation.raw import read_raw
+from cranium.preparation.source import FolderSource, ZipSource, find_source
+
+WRAPPING = 'computed-tomography-images-for-intracranial-hemorrhage-detection-and-segmentation-1.0.0'
+
+
+def zip_tree(raw_tree, path, prefix=''):
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(raw_tree.root.rglob('*')):
+            archive.write(file, prefix + file.relative_to(raw_tree.root).as_posix())
+    return path
+
+
+@pytest.mark.parametrize('wrapping', ['', WRAPPING, f'Cranium/{WRAPPING}', f'a/b/{WRAPPING}'])
+def test_folders_as_users_have_them(raw_tree, tmp_path, wrapping):
+    data = tmp_path / 'data'
+    (data / wrapping).parent.mkdir(parents=True, exist_ok=True)
+    if wrapping:
+        raw_tree.root.rename(data / wrapping)
+    else:
+        raw_tree.root.rename(data)
+    assert find_source(data) == FolderSource(data / wrapping)
+
+
+def test_the_patients_folder_itself(raw_tree):
+    assert find_source(raw_tree.root / 'Patients_CT') == FolderSource(raw_tree.root)
+
+
+@pytest.mark.parametrize('prefix', ['', f'{WRAPPING}/', f'archive/{WRAPPING}/'])
+def test_a_zip_reads_like_its_folder(raw_tree, tmp_path, prefix):
+    data = tmp_path / 'data'
+    data.mkdir()
+    path = zip_tree(raw_tree, data / 'archive.zip', prefix)
+    for place in (path, data):
+        found = find_source(place)
+        assert found == ZipSource(path, prefix)
+        folder = find_source(raw_tree.root)
+        assert sorted(found.members()) == sorted(folder.members())
+        assert read_raw(found).slices == read_raw(folder).slices
+        name = 'Patients_CT/049/brain/2.jpg'
+        assert found.read(name) == folder.read(name)
+
+
+def test_a_folder_is_preferred_to_the_zip_it_came_from(raw_tree, tmp_path):
+    zip_tree(raw_tree, raw_tree.root.parent / 'archive.zip')
+    assert isinstance(find_source(raw_tree.root), FolderSource)
+    (tmp_path / 'raw' / 'archive.zip').write_bytes((tmp_path / 'archive.zip').read_bytes())
+    assert isinstance(find_source(raw_tree.root), FolderSource)
+
+
+def test_the_sample_is_used_only_when_named(raw_tree, tmp_path):
+    data = tmp_path / 'data'
+    data.mkdir()
+    raw_tree.root.rename(data / 'sample')
+    with pytest.raises(DataError, match=r'no ct-ich download in it; get it from https.*sample'):
+        find_source(data)
+    assert find_source(data / 'sample') == FolderSource(data / 'sample')
+
+
+def test_two_downloads(raw_tree, tmp_path):
+    data = tmp_path / 'data'
+    for name in ('one', 'two'):
+        (data / name / 'Patients_CT').mkdir(parents=True)
+    with pytest.raises(DataError, match=r'several downloads, .*one and .*two'):
+        find_source(data)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(DataError, match=r'no such file or folder; get it from'):
+        find_source(tmp_path / 'absent')
+
+
+@pytest.mark.parametrize(
+    'name', ['Patients_CT/049/brain/9.jpg', 'Patients_CT/060', 'patient_demographics.csv']
+)
+def test_a_symbolic_link_among_the_files(raw_tree, tmp_path, name):
+    (raw_tree.root / name).unlink(missing_ok=True)
+    (raw_tree.root / name).symlink_to(tmp_path)
+    with pytest.raises(DataError, match=f'{name}: a symbolic link'):
+        find_source(raw_tree.root).members()
+
+
+def write_zip(path, *infos):
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for info, content in (('Patients_CT/049/brain/1.jpg', b'x'), *infos):
+            archive.writestr(info, content)
+    return path
+
+
+def symlink_info(name):
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+@pytest.mark.parametrize(
+    ('info', 'content', 'message'),
+    [
+        ('../../etc/cron.d/x', b'x', 'points outside the zip'),
+        ('Patients_CT/../../x', b'x', 'points outside the zip'),
+        ('/etc/passwd', b'x', 'is an absolute or foreign path'),
+        ('C:/Windows/x', b'x', 'is an absolute or foreign path'),
+        ('..\\..\\x', b'x', 'is an absolute or foreign path'),
+        (symlink_info('Patients_CT/049/brain/2.jpg'), b'/etc/passwd', 'is a symbolic link'),
+        ('Patients_CT/049/brain/2.jpg', b'\0' * 10**7, 'unpacks to more than 200 times its size'),
+    ],
+)
+def test_dangerous_zips(tmp_path, info, content, message):
+    path = write_zip(tmp_path / 'x.zip', (info, content))
+    with pytest.raises(DataError, match=rf'x.zip: .*{message}; download the zip again'):
+        find_source(path)
+    assert [file.name for file in tmp_path.rglob('*')] == ['x.zip']
+
+
+def test_a_zip_that_unpacks_to_too_much(tmp_path, monkeypatch):
+    path = write_zip(tmp_path / 'x.zip', ('a', b'abcdefgh'))
+    monkeypatch.setattr(source_module, 'MAX_TOTAL_BYTES', 8)
+    with pytest.raises(DataError, match=r'unpacks to more than 20 GB'):
+        find_source(path)
+
+
+def test_a_name_twice_in_a_zip(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        path = write_zip(tmp_path / 'x.zip', ('Patients_CT/049/brain/1.jpg', b'y'))
+    with pytest.raises(DataError, match=r'is in it twice'):
+        find_source(path)
+
+
+def test_half_a_zip(raw_tree, tmp_path):
+    path = zip_tree(raw_tree, tmp_path / 'x.zip')
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(DataError, match=r'x.zip: not a readable zip .*; download it again'):
+        find_source(path)
+
+
+def test_a_damaged_member(raw_tree, tmp_path):
+    path = zip_tree(raw_tree, tmp_path / 'x.zip')
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo('Patients_CT/049/brain/2.jpg')
+    content = bytearray(path.read_bytes())
+    content[info.header_offset + 100] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r'x.zip:Patients_CT/049/brain/2.jpg: damaged'):
+        find_source(path).read('Patients_CT/049/brain/2.jpg')
+
+
+def test_a_file_that_may_not_be_read(raw_tree, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, 'Permission denied', str(path))
+
+    monkeypatch.setattr('pathlib.Path.read_bytes', refuse)
+    with pytest.raises(DataError, match=r'2.jpg: cannot be read .Permission denied.; check'):
+        find_source(raw_tree.root).read('Patients_CT/049/brain/2.jpg')
+
+
+def test_a_huge_file(raw_tree, monkeypatch):
+    monkeypatch.setattr(source_module, 'MAX_FILE_BYTES', 10)
+    with pytest.raises(DataError, match=r'2.jpg: too large'):
+        find_source(raw_tree.root).read('Patients_CT/049/brain/2.jpg')

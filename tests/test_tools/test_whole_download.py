@@ -1,0 +1,82 @@
+"""What needs the real download, or minutes: run with CT_ICH_ROOT set."""
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+SOURCE = os.environ.get('CT_ICH_ROOT', '')
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SOURCE, reason='CT_ICH_ROOT is not set'),
+]
+
+
+def command(*args: object) -> list[str]:
+    tool = ROOT / 'tools/prepare_dataset.py'
+    return [sys.executable, *map(str, (tool, '--source', SOURCE, '--jobs', 2, *args))]
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in out.rglob('*')
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope='module')
+def prepared(tmp_path_factory):
+    out = tmp_path_factory.mktemp('whole') / 'out'
+    subprocess.run(command('--out', out), check=True, capture_output=True)
+    return out
+
+
+def test_every_pixel_is_pillows(prepared):
+    with (prepared / 'manifest.csv').open(newline='') as file:
+        rows = [row for row in csv.DictReader(file) if row['image']]
+    assert len(rows) > 2000
+    for row in rows:
+        sources = row['sources'].split(';')
+        image = np.asarray(Image.open(Path(SOURCE) / sources[0]))
+        assert np.array_equal(np.asarray(Image.open(prepared / row['image'])), image)
+        mask = np.asarray(Image.open(prepared / row['image'].replace('images', 'masks')))
+        if row['label'] == 'mask':
+            expected = np.asarray(Image.open(Path(SOURCE) / sources[1])) > 127
+            assert np.array_equal(mask, expected)
+        else:
+            assert not mask.any()
+
+
+def test_authors_folds_are_as_published(tmp_path):
+    done = subprocess.run(
+        command('--out', tmp_path, '--split', 'authors', '--fold', 3, '--dry-run'),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith('| test')]
+    # Patients, slices, patients with hemorrhage, hemorrhage slices.
+    assert [int(cell) for cell in row.split('|')[2:-1]] == [16, 479, 10, 79]
+
+
+@pytest.mark.parametrize('delay', [1.5, 3, 5, 8])
+def test_killed_with_its_workers_running_then_run_again(prepared, tmp_path, delay):
+    out = tmp_path / 'out'
+    process = subprocess.Popen(
+        command('--out', out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    time.sleep(delay)
+    process.kill()
+    process.wait()
+    assert not (out / 'images').exists()
+    subprocess.run(command('--out', out), check=True, capture_output=True)
+    assert files(out) == files(prepared)

@@ -1,0 +1,60 @@
+"""Measure how fast Cranium is, on this machine and on real slices."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from _cli import run
+
+
+def main() -> None:
+    """Run the benchmark that is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar='BENCHMARK')
+    for add_command in (add_preparation, add_scaling):
+        add_command(commands)
+    args = parser.parse_args()
+    args.run(args)
+
+
+def add_preparation(commands: argparse._SubParsersAction) -> None:
+    """Add ``preparation``: against the predecessor's way, in the same process."""
+    command = commands.add_parser('preparation', help='preparing a slice, against the predecessor')
+    command.add_argument('--source', type=Path, default='data/sample', help='unpacked download')
+    command.add_argument('--slices', type=int, default=128, help='slices a round (default: 128)')
+    command.add_argument('--rounds', type=int, default=5, help='the median counts (default: 5)')
+    command.set_defaults(run=run_preparation)
+
+
+def run_preparation(args: argparse.Namespace) -> None:
+    """Print the figures."""
+    from cranium.preparation.benchmark import compare_with_predecessor
+
+    for name, value in compare_with_predecessor(args.source, args.slices, args.rounds).items():
+        print(f'{name}: {value:.4g}')
+
+
+def add_scaling(commands: argparse._SubParsersAction) -> None:
+    """Add ``preparation-scaling``: time and memory against the number of slices."""
+    command = commands.add_parser('preparation-scaling', help='time and memory by number of slices')
+    command.add_argument('--source', type=Path, default='data/sample', help='unpacked download')
+    command.add_argument('--slices', type=int, nargs='+', default=[2000, 10000], metavar='N')
+    command.add_argument('--jobs', type=int, default=2, help='processes (default: 2)')
+    command.set_defaults(run=run_scaling)
+
+
+def run_scaling(args: argparse.Namespace) -> None:
+    """Print a table."""
+    from cranium.preparation.benchmark import scale
+    from cranium.preparation.tables import markdown_table
+
+    tool = Path(__file__).with_name('prepare_dataset.py')
+    measured = scale(
+        args.source, args.slices, [sys.executable, str(tool), '--jobs', str(args.jobs)]
+    )
+    rows = [[f'{value:.4g}' for value in row.values()] for row in measured]
+    print(markdown_table(list(measured[0]), rows))
+
+
+if __name__ == '__main__':
+    run(main)
