@@ -2,7 +2,7 @@
 # Prepare: python tools/prepare_dataset.py --source data/sample --out work_dirs/quickstart/data
 # Train:   mim train mmseg configs/fcn-unet-s4-d8-c8_unet_1xb8-500i_cranium-sample-96x96.py --work-dir work_dirs/quickstart
 # Test:    mim test mmseg configs/fcn-unet-s4-d8-c8_unet_1xb8-500i_cranium-sample-96x96.py --checkpoint work_dirs/quickstart/iter_500.pth
-_base_ = ['fcn-unet-s4-d8-c16_unet_1xb8-4k_cranium-96x96.py']
+_base_ = ['fcn-unet-s4-d8-c16_unet_1xb8-2k_cranium-96x96.py']
 
 max_iters = 500
 data_root = 'work_dirs/quickstart/data'
