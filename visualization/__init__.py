@@ -1,0 +1,1 @@
+"""Pictures of slices, curves and results."""
