@@ -447,7 +447,7 @@ def calibration_gaps(truth: NDArray, probability: NDArray, bins: int = 15) -> Fl
     truth, probability = np.asarray(truth), np.asarray(probability)
     _check_same_shape(truth, probability)
     if probability.size and not (probability.min() >= 0 and probability.max() <= 1):
-        raise ValueError('the probabilities are not all between 0 and 1')
+        raise ValueError('some probabilities are nan or outside of 0 to 1')
     which = (probability * bins).astype(np.intp).ravel()
     sums = np.bincount(which, weights=probability.ravel(), minlength=bins + 1)
     sums -= np.bincount(which[truth.ravel() != 0], minlength=bins + 1)

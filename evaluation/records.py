@@ -50,9 +50,9 @@ class SliceRecord:
         types (tuple, optional): Hemorrhage types of the diagnosis; None where it is not known.
         unit (str): Unit of the distances, ``'px'`` or ``'mm'``.
         pixel_volume (float): Volume of a pixel in ml; nan where it is unknown.
-        image (str): File of the image, empty where unknown. For pictures only, as the next two.
-        truth (str): File of the true mask.
-        prediction (str): File of the predicted mask.
+        image_file (str): File of the image, for pictures; empty where unknown.
+        truth_file (str): File of the true mask.
+        prediction_file (str): File of the predicted mask.
     """
 
     patient: str
@@ -71,9 +71,9 @@ class SliceRecord:
     types: tuple[str, ...] | None = None
     unit: str = 'px'
     pixel_volume: float = math.nan
-    image: str = ''
-    truth: str = ''
-    prediction: str = ''
+    image_file: str = ''
+    truth_file: str = ''
+    prediction_file: str = ''
 
     @property
     def name(self) -> str:

@@ -266,7 +266,7 @@ class TestCalibration:
 
     @pytest.mark.parametrize('bad', [np.nan, -0.01, 1.01, np.inf])
     def test_not_a_probability(self, bad):
-        with pytest.raises(ValueError, match='between 0 and 1'):
+        with pytest.raises(ValueError, match='nan or outside'):
             measures.calibration_gaps(np.zeros((1, 2)), np.array([[0.5, bad]]))
 
     def test_sums_over_slices_are_those_of_all_pixels(self):

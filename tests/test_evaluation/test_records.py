@@ -76,7 +76,9 @@ class TestTable:
         written = [
             measure(probability=rng.random(TRUTH.shape), types=('Epidural', 'Subdural')),
             records.measure_slice(0 * TRUTH, 0 * TRUTH, patient='130', slice=1, types=()),
-            records.measure_slice(TRUTH, 0 * TRUTH, patient='130', slice=2, image='a b/c,d.png'),
+            records.measure_slice(
+                TRUTH, 0 * TRUTH, patient='130', slice=2, image_file='a b/c,d.png'
+            ),
         ]
         records.write_slices(written, tmp_path / 'slices.csv')
         # nan is not equal to itself, but its text is.
