@@ -195,7 +195,6 @@ class HemorrhageMetric(BaseMetric):
     def _provenance(records: Collection[SliceRecord]) -> dict[str, object]:
         config = _run_config()
         return {
-            'versions': provenance.versions(),
             **provenance.describe_run(config, {r.patient for r in records}),
             'config': config.pretty_text if config else None,
         }

@@ -69,16 +69,19 @@ def describe_run(config: Mapping[str, object], tested: Collection[str]) -> dict[
         tested (collection): Patients that were tested.
 
     Returns:
-        dict: ``work_dir``, ``checkpoint``, ``protocol``, ``splits``, ``data`` (folder of the
-        images tested), ``trained_on`` (patients tested that were also trained on, None where that
-        is not known) and ``chosen_on_test`` (whether the checkpoint is the best on these data).
+        dict: ``versions``, ``work_dir``, ``experiment`` (name, backbone, crop size, learning rate),
+        ``checkpoint``, ``protocol``, ``splits``, ``data`` (folder of the images tested),
+        ``trained_on`` (patients tested that were also trained on, None where that is not known)
+        and ``chosen_on_test`` (whether the checkpoint is the best on these data).
     """
     test, val, train = (_dataset(config, f'{kind}_dataloader') for kind in ('test', 'val', 'train'))
     checkpoint = config.get('load_from')
     is_file = checkpoint and Path(checkpoint).is_file()
     trained = _patients(train)
     return {
+        'versions': versions(),
         'work_dir': config.get('work_dir'),
+        'experiment': _experiment(config),
         'checkpoint': describe_file(checkpoint) if is_file else checkpoint,
         **describe_split(test.get('data_root') or ''),
         'data': str(_images(test)),
@@ -86,6 +89,25 @@ def describe_run(config: Mapping[str, object], tested: Collection[str]) -> dict[
         'chosen_on_test': bool(
             checkpoint and Path(checkpoint).name.startswith('best_') and _same_data(val, test)
         ),
+    }
+
+
+def describe_folders(prediction: str | Path, truth: str | Path) -> dict[str, object]:
+    """Where the figures of masks on disk come from.
+
+    Args:
+        prediction (str | Path): Folder of predicted masks.
+        truth (str | Path): Folder of true masks, such as ``masks/val`` of a prepared tree, whose
+            split is then known.
+
+    Returns:
+        dict: ``versions``, ``prediction``, ``data``, ``protocol`` and ``splits``.
+    """
+    return {
+        'versions': versions(),
+        'prediction': str(prediction),
+        'data': str(truth),
+        **describe_split(Path(truth).resolve().parent.parent),
     }
 
 
@@ -120,6 +142,19 @@ def warnings(provenance: Mapping[str, object]) -> list[str]:
             'test on a split that had no part in the choice.'
         )
     return found
+
+
+def _experiment(config: Mapping[str, object]) -> dict[str, object]:
+    """What a results table says of an experiment; None for what the config does not tell."""
+    model = config.get('model') or {}
+    size = config.get('crop_size') or (model.get('data_preprocessor') or {}).get('size')
+    return {
+        # mim names the work directory after the config.
+        'name': Path(str(config.get('work_dir') or '')).name or None,
+        'backbone': (model.get('backbone') or {}).get('type'),
+        'crop_size': 'x'.join(map(str, size)) if size else None,
+        'lr': ((config.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr'),
+    }
 
 
 def _dataset(config: Mapping[str, object], key: str) -> Mapping[str, object]:

@@ -274,11 +274,8 @@ def patient_figures(cohort: Cohort, leave_out: Collection[str] = ()) -> dict[str
     """
     positive = cohort.patient_hemorrhage
     indices = np.arange(len(cohort.patients))
-    slice_dice = np.where(cohort.hemorrhage, measures.dice(cohort.tp, cohort.fp, cohort.fn), 0)
-    with np.errstate(invalid='ignore'):
-        authors = cohort.sums(slice_dice) / cohort.sums(cohort.hemorrhage)
-    tp, fp, fn = (cohort.sums(counts) for counts in (cohort.tp, cohort.fp, cohort.fn))
-    volume_dice = np.where(positive, measures.dice(tp, fp, fn), np.nan)
+    authors, volume_dice = patient_dice(cohort).values()
+    fp, fn = cohort.sums(cohort.fp), cohort.sums(cohort.fn)
     reasons = {'no hemorrhage': np.count_nonzero(~positive)}
 
     def over_patients(
@@ -308,6 +305,25 @@ def patient_figures(cohort: Cohort, leave_out: Collection[str] = ()) -> dict[str
             abs(error), unit='ml', left_out=unknown
         )
     return figures
+
+
+def patient_dice(cohort: Cohort) -> dict[str, FloatArray]:
+    """Dice of each patient.
+
+    Args:
+        cohort (Cohort): The measured slices.
+
+    Returns:
+        dict[str, ndarray]: ``authors_dice`` (mean over the hemorrhage slices) and ``volume_dice``
+        (all pixels taken together), float64 of shape (P,); nan for patients without hemorrhage.
+    """
+    positive = cohort.patient_hemorrhage
+    slice_dice = np.where(cohort.hemorrhage, measures.dice(cohort.tp, cohort.fp, cohort.fn), 0)
+    with np.errstate(invalid='ignore'):
+        authors = cohort.sums(slice_dice) / cohort.sums(cohort.hemorrhage)
+    tp, fp, fn = (cohort.sums(counts) for counts in (cohort.tp, cohort.fp, cohort.fn))
+    volume = np.where(positive, measures.dice(tp, fp, fn), np.nan)
+    return {'authors_dice': authors, 'volume_dice': volume}
 
 
 def detection_figures(
