@@ -29,7 +29,7 @@ nav a { margin-right: 1rem; display: inline-block; padding: .25rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--rule);
   vertical-align: top; } [data-figure] { white-space: nowrap; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr));
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr));
   gap: 1.5rem; } .charts figure { margin: 0; } .charts figcaption { font-size: .9rem; }
 .chart { width: 100%; max-width: 36rem; height: auto; display: block; }
 .chart text { font-size: 12px; fill: var(--faint); } .chart .label { fill: var(--ink); }

@@ -188,7 +188,7 @@ def _learning_curves(work_dir: str | Path) -> str:
             axis_for(label, [y for _, y in points]),
         )
         for kind, (text, curve) in zip(('first', 'second'), curves.items()):
-            chart.line(curve, kind, text)
+            chart.line(curve, kind, text if len(curves) > 1 else '')
         charts.append((chart.render(), f'{label} by iteration.'))
     return _charts(charts)
 
