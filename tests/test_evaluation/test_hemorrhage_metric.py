@@ -9,7 +9,6 @@ import pytest
 import torch
 from cranium.evaluation import results
 from cranium.evaluation.hemorrhage_metric import LOGGED, HemorrhageMetric
-from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
@@ -20,6 +19,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 from torch.utils.data import Dataset
 
+from . import two_processes
 from .masks import blobs, perturbed, real_masks
 
 META = {'classes': ('background', 'hemorrhage'), 'palette': [[0, 0, 0], [255, 0, 0]]}
@@ -295,22 +295,9 @@ class TestRun:
             assert part in warnings
 
 
-def evaluate_in_process(rank, world_size, folder):
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world_size
-    )
-    indices = list(DefaultSampler(Slices(), shuffle=False))  # 8 of 15 each: one is padding
-    metric = HemorrhageMetric(report=True, results_dir=f'{folder}/two')
-    metric.collect_dir = f'{folder}/collect'
-    metric.dataset_meta = META
-    metric.process({}, [samples()[index].to_dict() for index in indices])
-    found = metric.evaluate(len(Slices()))
-    assert found['mIoU'] > 0
-    torch.distributed.destroy_process_group()
-
-
 def test_two_processes_give_the_figures_of_one(tmp_path):
-    torch.multiprocessing.spawn(evaluate_in_process, (2, str(tmp_path)), nprocs=2)
+    torch.save([sample.to_dict() for sample in samples()], tmp_path / 'samples.pth')
+    torch.multiprocessing.spawn(two_processes.evaluate, (2, str(tmp_path), META), nprocs=2)
     evaluate(HemorrhageMetric(report=True, results_dir=f'{tmp_path}/one'))
     one, two = (results.read_results(tmp_path / name) for name in ('one', 'two'))
     assert len(two.records) == 15

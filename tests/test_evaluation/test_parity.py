@@ -12,6 +12,7 @@ from sklearn import calibration, metrics
 from .masks import blobs, mask_pairs, perturbed, real_masks
 
 
+@settings(max_examples=40, deadline=None)  # scikit-learn takes its time
 @given(mask_pairs())
 def test_overlap_equals_scikit_learn(pair):
     truth, prediction = (mask.ravel() for mask in pair)
@@ -38,6 +39,7 @@ def test_overlap_equals_scikit_learn(pair):
     )
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.data(), st.integers(2, 60))
 def test_detection_equals_scikit_learn(data, count):
     truth = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))

@@ -45,7 +45,7 @@ def test_mean_and_median(case):
         assert median == pytest.approx(plain(np.median, sample), nan_ok=True)
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(draws())
 def test_auc_and_average_precision(case):
     weights, values, owner, truth = case
