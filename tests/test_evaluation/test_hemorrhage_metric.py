@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from cranium.evaluation import results
+from cranium.evaluation import measures, results
 from cranium.evaluation.hemorrhage_metric import LOGGED, HemorrhageMetric
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
@@ -101,6 +103,19 @@ class TestIoUMetric:
             assert ours == pytest.approx(theirs[key], abs=1e-10)
             assert figures[f'm{key}'].value == pytest.approx(100 * theirs[key].mean(), abs=1e-10)
         assert figures['aAcc'].value == pytest.approx(100 * theirs['aAcc'], abs=1e-10)
+
+    @settings(deadline=None)
+    @given(st.integers(2, 6), st.integers(0, 2**32 - 1))
+    def test_counts_of_any_labels(self, num_classes, seed):
+        rng = np.random.default_rng(seed)
+        truth, prediction = rng.integers(0, num_classes, (2, 9, 7))
+        truth[rng.random(truth.shape) < 0.1] = 255
+        tensors = torch.from_numpy(prediction), torch.from_numpy(truth)
+        theirs = IoUMetric.intersect_and_union(*tensors, num_classes, 255)
+        confusion = measures.confusion_matrix(truth, prediction, num_classes)
+        tp, fp, fn, _ = measures.class_counts(confusion)
+        for ours, area in zip((tp, tp + fp + fn, tp + fp, tp + fn), theirs):
+            assert ours.tolist() == area.tolist()
 
     def test_a_class_that_is_nowhere(self):
         empty = np.zeros((5, 5), int)

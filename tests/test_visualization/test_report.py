@@ -212,6 +212,24 @@ def test_a_run_without_pictures_curves_or_hemorrhage(tmp_path):
     Elements(text)
 
 
+def test_confusion_at_a_threshold_from_validation(tmp_path):
+    from cranium.evaluation.summary import OperatingPoint
+
+    from tests.test_evaluation.test_summary import LITERAL
+
+    point = OperatingPoint(0.5, 0.5, 'probability', ('900',))
+    found = results.evaluate(LITERAL, operating_point=point, replicates=20)
+    results.write_results(found, tmp_path)
+    page = report.build_report(tmp_path)
+    confusion = page.split('Confusion of slices')[1].split('</table>')[0]
+    rows = re.findall(r'<tr><td>(.*?)</td></tr>', confusion)
+    assert [row.split('</td><td>') for row in rows] == [
+        ['any predicted pixel', '2', '1', '1', '1'],
+        ['score from 0.5, chosen in validation', '2', '1', '1', '1'],
+    ]
+    assert 'data-figure="detection/slice_sensitivity"' in page
+
+
 def test_pages_stay_small_with_many_slices(monkeypatch):
     sides = []
     monkeypatch.setattr(report, 'slice_figure', lambda record, side: sides.append(side) or '')
