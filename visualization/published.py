@@ -33,14 +33,14 @@ PUBLISHED = (
         'Rasoulian et al., MLCN 2022 (Swin, weakly supervised)',
         'Dice',
         '0.407 ± 0.225',
-        "authors' data, no masks in training",
+        'by patients',
         'patient/authors_dice',
     ),
     Published(
         'Rasoulian et al., MLCN 2022 (Swin, weakly supervised)',
         'detection of hemorrhage, AUC',
         '0.974',
-        "authors' data",
+        'by patients',
         'detection/slice_auc',
     ),
     Published(
@@ -54,7 +54,7 @@ PUBLISHED = (
         'YOLO + uncertainty-SAM, arXiv 2407.20461',
         'Dice',
         '0.629',
-        'see the paper',
+        'by patients',
         'slice/dice_mean',
     ),
     Published(

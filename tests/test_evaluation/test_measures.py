@@ -196,14 +196,17 @@ class TestMatchLesions:
         assert match.truth_matched.tolist() == [False, True]
 
     def test_as_many_pairs_as_can_be(self):
-        # Of the first row's lesions, of 6 and 5 pixels, the prediction of 10 has 4/12 and 5/10 of
-        # IoU, the single pixel 1/6 with the first. Greedily by IoU the same pairs result; in the
-        # second case the spanning lesion overlaps the first most, and greed would leave one alone.
-        first = np.array([[1] * 6 + [0] + [1] * 5]), np.array([[1, 0] + [1] * 10])
-        second = np.array([[1] * 6 + [0] + [1] * 3]), np.array([[1, 0] + [1] * 8])
-        for truth, prediction in (first, second):
-            match = measures.match_lesions(truth, prediction, iou_threshold=0.1)
-            assert match.truth_matched.all() and match.prediction_matched.all()
+        truth = np.array([[1] * 10 + [0] + [1] * 4])
+        prediction = np.array([[1, 0] + [1] * 13])
+        # The wide prediction has 8/15 of IoU with the first lesion and 4/13 with the second, the
+        # single pixel 1/10 with the first: one pair of more IoU, or two pairs of less.
+        match = measures.match_lesions(truth, prediction, iou_threshold=0.1)
+        assert match.truth_matched.all() and match.prediction_matched.all()
+
+    def test_among_as_many_pairs_those_of_most_iou(self):
+        truth = np.array([[1, 1, 1, 1, 0, 1, 1]])
+        match = measures.match_lesions(truth, np.ones_like(truth), iou_threshold=0.1)
+        assert match.truth_matched.tolist() == [True, False]
 
     def test_the_threshold_is_reached_not_passed(self):
         truth, prediction = np.array([[1, 1, 0]]), np.array([[1, 0, 0]])
@@ -253,11 +256,11 @@ class TestDetection:
 
 class TestCalibration:
     def test_literal(self):
-        truth = np.array([[0, 1], [1, 1]])
+        truth = np.array([[0, 1], [1, 0]])
         probability = np.array([[0.2, 0.4], [0.9, 1.0]])
         gaps = measures.calibration_gaps(truth, probability, bins=2)
-        assert gaps == pytest.approx([0.6 - 1, 1.9 - 2])
-        assert measures.expected_calibration_error(gaps, 4) == pytest.approx(0.5 / 4)
+        assert gaps == pytest.approx([0.6 - 1, 1.9 - 1])
+        assert measures.expected_calibration_error(gaps, 4) == pytest.approx(1.3 / 4)
 
     def test_no_pixels(self):
         gaps = measures.calibration_gaps(np.zeros((0, 2)), np.zeros((0, 2)))

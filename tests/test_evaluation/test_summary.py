@@ -117,6 +117,14 @@ class TestLiteral:
         assert math.isnan(value(figures, 'type/subdural_dice_mean'))
 
 
+def test_sizes_of_lesions_include_their_lower_bound():
+    sizes = [499, 500, 1999, 2000]
+    made = [record('049', 1, 1, 0, 0, true_lesions=tuple((size, True) for size in sizes))]
+    figures = summary.lesion_figures(summary.Cohort(made, 10))
+    cases = [figures[f'lesion/sensitivity_{size}'].cases for size in ('small', 'medium', 'large')]
+    assert cases == [1, 2, 1]
+
+
 class TestIndependently:
     """What the summary says, computed again case by case."""
 
