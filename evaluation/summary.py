@@ -341,8 +341,8 @@ def detection_figures(
         with an operating point ``..._{sensitivity,specificity}``, positive being what reaches it.
 
     Raises:
-        ValueError: If the operating point was chosen on one of the patients, or for scores of
-            another kind.
+        ValueError: If the operating point is undefined, was chosen on one of the patients, or for
+            scores of another kind.
     """
     if operating_point:
         _check_operating_point(operating_point, cohort)
@@ -509,6 +509,11 @@ def _count_lesions(
 
 
 def _check_operating_point(operating_point: OperatingPoint, cohort: Cohort) -> None:
+    if math.isnan(operating_point.slice) or math.isnan(operating_point.patient):
+        raise ValueError(
+            'the operating point is undefined: among the patients that it was to be chosen on, all '
+            'or none have hemorrhage; choose it on others'
+        )
     if operating_point.score != cohort.score_kind:
         raise ValueError(
             f'the operating point is a threshold for the {operating_point.score}, but the slices '

@@ -210,6 +210,12 @@ class TestOperatingPoint:
         with pytest.raises(ValueError, match='scored by probability'):
             summary.detection_figures(summary.Cohort(LITERAL, 10), point)
 
+    def test_an_undefined_one_is_no_threshold(self):
+        undefined = summary.choose_operating_point(summary.Cohort(LITERAL[:1], 10))
+        point = records.replace(undefined, patients=('900',))
+        with pytest.raises(ValueError, match='all or none have hemorrhage'):
+            summary.detection_figures(summary.Cohort(LITERAL, 10), point)
+
     def test_choice(self):
         point = summary.choose_operating_point(summary.Cohort(LITERAL, 10))
         assert (point.slice, point.patient) == (0.8, 0.8)
