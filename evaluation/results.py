@@ -260,6 +260,19 @@ def format_figure(figure: Figure, digits: int = 3) -> str:
     return text
 
 
+def format_with_unit(figure: Figure) -> str:
+    """A figure with its interval and unit, such as ``5.20 [3.10, 8.05] px``; ``-`` if undefined.
+
+    Args:
+        figure (Figure): The figure.
+
+    Returns:
+        str: The text.
+    """
+    unit = '' if math.isnan(figure.value) else figure.unit
+    return f'{format_figure(figure)} {unit}'.strip()
+
+
 def format_cases(figure: Figure) -> str:
     """Cases of a figure and those left out, such as ``12 slices; left out: 3 no hemorrhage``.
 
@@ -341,6 +354,10 @@ def _warnings(cohort: Cohort, operating_point: OperatingPoint | None) -> list[st
         warnings.append(
             f'Only {positive} patients with hemorrhage were tested; the intervals are wide, and '
             'with so few they are too narrow rather than too wide.'
+        )
+    if positive and not cohort.predicted.any():
+        warnings.append(
+            'Nothing was predicted on any slice: this model finds no hemorrhage at all.'
         )
     if operating_point is None:
         warnings.append(

@@ -14,6 +14,7 @@ from cranium.evaluation.results import (
     format_cases,
     format_figure,
     format_table,
+    format_with_unit,
     read_results,
 )
 from cranium.evaluation.summary import Cohort, Figure, patient_dice
@@ -93,7 +94,7 @@ def build_markdown(work_dir: str | Path) -> str:
     parts = [f'# Intracranial hemorrhage: {report_name(results, work_dir)}', _tested(results)]
     parts += [f'> **Note.** {warning}' for warning in results.warnings]
     headlines = [
-        f'| {text} | {format_figure(results.figures[name])} {results.figures[name].unit} | '
+        f'| {text} | {format_with_unit(results.figures[name])} | '
         f'{format_cases(results.figures[name])} |'
         for name, text in HEADLINES.items()
         if name in results.figures
@@ -393,8 +394,8 @@ def _origin(results: Results) -> str:
 
 
 def _cell(name: str, figure: Figure) -> str:
-    text = f'{format_figure(figure)} {figure.unit}'.strip()
-    return f'<span data-figure="{name}" data-value="{figure.value!r}">{escape(text)}</span>'
+    text = escape(format_with_unit(figure))
+    return f'<span data-figure="{name}" data-value="{figure.value!r}">{text}</span>'
 
 
 def _plain(value: object) -> str:

@@ -31,7 +31,7 @@ def slice_figure(record: SliceRecord, side: int = 256) -> str:
     caption = describe(record)
     picture = '<p class="missing">no image</p>'
     if record.image_file:
-        with Image.open(record.image_file) as image:
+        with _open(record.image_file) as image:
             width, height = image.size
             uri = _data_uri(image, side)
         masks = {
@@ -100,8 +100,18 @@ def outline(mask: NDArray[np.bool_]) -> str:
     return ''.join(path)
 
 
+def _open(file: str | Path) -> Image.Image:
+    try:
+        return Image.open(file)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f'{file}: not there; write the report in the folder in which the test ran, and before '
+            'the data are moved'
+        ) from None
+
+
 def _read(file: str | Path) -> NDArray[np.bool_]:
-    with Image.open(file) as image:
+    with _open(file) as image:
         return np.asarray(image) == 1
 
 

@@ -260,6 +260,13 @@ def run(tmp_path_factory):
     return found, folder
 
 
+def test_a_model_that_finds_nothing_is_named():
+    nothing = [records.replace(r, tp=0, fp=0, fn=r.fn + r.tp) for r in LITERAL]
+    assert any('finds no hemorrhage' in w for w in results.evaluate(nothing, replicates=5).warnings)
+    found = results.evaluate(LITERAL, replicates=5).warnings
+    assert not any('finds no hemorrhage' in warning for warning in found)
+
+
 class TestFiles:
     def test_reading_gives_back_what_was_written(self, run):
         found, folder = run
@@ -325,5 +332,9 @@ def test_table_shows_value_interval_and_what_was_left_out():
     assert table[1].split()[:5] == ['a/b', '0.500', '[0.250,', '0.750]', '3']
     assert table[1].endswith('3 slices; left out: 2 no hemorrhage')
     assert table[2].split() == ['c', '-', '0', 'slices']
+    assert results.format_with_unit(summary.Figure(5, 3, 8, 1, 'slices', 'px')) == (
+        '5.00 [3.00, 8.00] px'
+    )
+    assert results.format_with_unit(records.replace(undefined, unit='px')) == '-'
     markdown = results.format_table({'a/b': figure}, markdown=True).splitlines()
     assert markdown[1] == '| --- | --- | --- | --- |' and markdown[2].startswith('| a/b | 0.500 [')
