@@ -356,9 +356,7 @@ def _warnings(cohort: Cohort, operating_point: OperatingPoint | None) -> list[st
             'with so few they are too narrow rather than too wide.'
         )
     if positive and not cohort.predicted.any():
-        warnings.append(
-            'Nothing was predicted on any slice: this model finds no hemorrhage at all.'
-        )
+        warnings.append('Nothing was predicted on any slice: the model finds no hemorrhage at all.')
     if operating_point is None:
         warnings.append(
             'No sensitivity and specificity at a threshold of the score: a threshold has to be '

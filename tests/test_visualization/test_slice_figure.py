@@ -71,7 +71,5 @@ def test_without_an_image():
 
 def test_a_file_that_is_gone(record, tmp_path):
     (tmp_path / 'truth.png').unlink()
-    with pytest.raises(
-        FileNotFoundError, match=r'truth\.png: not there; write the report in the folder'
-    ):
+    with pytest.raises(FileNotFoundError, match=r'truth\.png: not there; write the report in'):
         slice_figure.slice_figure(record)
