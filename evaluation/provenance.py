@@ -147,7 +147,11 @@ def warnings(provenance: Mapping[str, object]) -> list[str]:
 def _experiment(config: Mapping[str, object]) -> dict[str, object]:
     """What a results table says of an experiment; None for what the config does not tell."""
     model = config.get('model') or {}
-    size = config.get('crop_size') or (model.get('data_preprocessor') or {}).get('size')
+    size = (
+        config.get('crop_size')
+        or (model.get('data_preprocessor') or {}).get('size')
+        or config.get('img_scale')
+    )
     return {
         # mim names the work directory after the config.
         'name': Path(str(config.get('work_dir') or '')).name or None,

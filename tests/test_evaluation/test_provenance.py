@@ -48,6 +48,20 @@ def test_unseen_patients(tree):
     assert provenance.warnings(about) == []
 
 
+def test_what_a_results_table_says_of_an_experiment():
+    config = {
+        'work_dir': './work_dirs/unet_1',
+        'model': {'backbone': {'type': 'UNet'}},
+        'img_scale': (128, 96),
+        'optim_wrapper': {'optimizer': {'lr': 0.01}},
+    }
+    expected = {'name': 'unet_1', 'backbone': 'UNet', 'crop_size': '128x96', 'lr': 0.01}
+    assert provenance.describe_run(config, ())['experiment'] == expected
+    preprocessor = {'data_preprocessor': {'size': (64, 64)}}
+    sized = provenance.describe_run(config | {'model': preprocessor}, ())['experiment']
+    assert (sized['backbone'], sized['crop_size']) == (None, '64x64')
+
+
 def test_tested_on_training_patients(tree):
     about = provenance.describe_run(config(tree), {'050', '051'})
     assert about['trained_on'] == ['050']
