@@ -148,12 +148,10 @@ class HemorrhageMetric(BaseMetric):
                 f'{image}: no truth to compare with; the test pipeline must load annotations, and '
                 'slices without a mask cannot be evaluated'
             )
-        prediction = sample['pred_sem_seg']['data'].squeeze(0)
-        truth = sample['gt_sem_seg']['data'].squeeze(0)
-        labels = _to_labels(prediction)
-        file = self._write_mask(image, labels)
-        return measure_slice(
-            _to_labels(truth),
+        labels = _to_labels(sample['pred_sem_seg']['data'].squeeze(0))
+        file = self._mask_file(image)
+        record = measure_slice(
+            _to_labels(sample['gt_sem_seg']['data'].squeeze(0)),
             labels,
             _probability(sample.get('seg_logits')),
             patient=patient,
@@ -163,6 +161,10 @@ class HemorrhageMetric(BaseMetric):
             truth_file=sample.get('seg_map_path') or '',
             prediction_file=str(file or ''),
         )
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(labels).save(file, compress_level=1)  # a mask is small at any level
+        return record
 
     @staticmethod
     def _identify(sample: dict) -> tuple[str, int]:
@@ -170,14 +172,11 @@ class HemorrhageMetric(BaseMetric):
             return str(sample['patient']), int(sample['slice'])
         return parse_name(sample.get('img_path', ''))
 
-    def _write_mask(self, image: str, labels: np.ndarray) -> Path | None:
+    def _mask_file(self, image: str) -> Path | None:
+        """Where the predicted mask of an image goes, if anywhere."""
         if not (self.output_dir or self.report):
             return None
-        folder = Path(self.output_dir or self._folder / 'masks')
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f'{Path(image).stem}.png'
-        Image.fromarray(labels).save(file, compress_level=1)  # a mask is small at any level
-        return file
+        return Path(self.output_dir or self._folder / 'masks') / f'{Path(image).stem}.png'
 
     @cached_property
     def _folder(self) -> Path:

@@ -179,9 +179,10 @@ class TestBadInput:
             (data_sample('image', MASK, MASK), r'image\.png: the name does not tell patient'),
         ],
     )
-    def test_names_the_slice(self, sample, message):
+    def test_names_the_slice(self, sample, message, tmp_path):
         with pytest.raises(ValueError, match=message):
-            evaluate(HemorrhageMetric(), of=[sample])
+            evaluate(HemorrhageMetric(output_dir=str(tmp_path)), of=[sample])
+        assert not list(tmp_path.iterdir())
 
     def test_a_slice_twice(self):
         with pytest.raises(ValueError, match='measured more than once, first 049_001'):
