@@ -119,5 +119,5 @@ def _data_uri(image: Image.Image, side: int) -> str:
     image = image.convert('L')
     image.thumbnail((side, side))
     buffer = io.BytesIO()
-    image.save(buffer, 'JPEG', quality=70)
+    image.save(buffer, 'JPEG', quality=70, optimize=True)
     return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode('ascii')

@@ -230,14 +230,12 @@ def test_confusion_at_a_threshold_from_validation(tmp_path):
     assert 'data-figure="detection/slice_sensitivity"' in page
 
 
-def test_pages_stay_small_with_many_slices(monkeypatch):
-    sides = []
-    monkeypatch.setattr(report, 'slice_figure', lambda record, side: sides.append(side) or '')
-    from cranium.evaluation.records import SliceRecord
-
-    report._patients([SliceRecord('049', number, 0, 0, 0, 1) for number in range(2500)])
-    # 256 pixels on a side take 10 kB at most, and bytes go with the area.
-    assert len(sides) == 2500 and 2500 * (sides[0] / 256) ** 2 * 10e3 < 6e6
+def test_pages_stay_small_with_many_slices():
+    assert report._side(300) == 256  # as sharp as can be
+    for num_slices in (1000, 2004, 2501):
+        side = report._side(num_slices)
+        size = num_slices * (report.SLICE_BYTES + report.PIXEL_BYTES * side**2)
+        assert 64 < side < 256 and 7e6 < size < 9e6
 
 
 CHECK = """<script>
