@@ -40,6 +40,9 @@ HEADLINES = {
     'mDice': 'mDice, as mmseg reports it',
 }
 
+# A curve of so few points shows them; of a single one there would be nothing to see else.
+FEW_POINTS = 40
+
 # Longest side of an image in pixels. A slice takes about 2.8 kB and 0.12 bytes a pixel more; where
 # there are many, each gets as many pixels as keep the page well under 10 MB.
 SIDE, LEAST_SIDE = 256, 64
@@ -191,6 +194,8 @@ def _learning_curves(work_dir: str | Path) -> str:
         )
         for kind, (text, curve) in zip(('first', 'second'), curves.items()):
             chart.line(curve, kind, text if len(curves) > 1 else '')
+            if len(curve) <= FEW_POINTS:
+                chart.dots([(x, y, f'{text}, {x:g}: {y:.3f}') for x, y in curve], kind)
         charts.append((chart.render(), f'{label} by iteration.'))
     return _charts(charts)
 

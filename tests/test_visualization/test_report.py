@@ -177,6 +177,14 @@ def test_each_patient_has_all_its_slices(page, work_dir):
         ]
 
 
+def test_a_single_validation_is_seen(tmp_path):
+    folder = tmp_path / '1/vis_data'
+    folder.mkdir(parents=True)
+    (folder / 'scalars.json').write_text('{"step": 50, "pixel/dice_hemorrhage": 0.4}')
+    chart = report._learning_curves(tmp_path)
+    assert chart.count('<circle') == 1 and 'pixels pooled, 50: 0.400' in chart
+
+
 def test_worst_median_and_best(page, work_dir):
     records = [r for r in results.read_results(work_dir).records if r.hemorrhage]
     ranked = [r.name for r in sorted(records, key=lambda r: r.dice)]
