@@ -1,73 +1,221 @@
-"""Figures of the hemorrhage class, which class means over 99.9 % background hide."""
+"""The metric that mmseg's configs name."""
 
-import os.path as osp
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
-from mmseg.evaluation import IoUMetric
+import torch
+from cranium.evaluation import provenance
+from cranium.evaluation.records import (
+    SliceRecord,
+    measure_slice,
+    parse_name,
+    read_diagnosis,
+    with_types,
+)
+from cranium.evaluation.results import (
+    evaluate,
+    format_table,
+    read_operating_point,
+    write_results,
+)
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MessageHub, print_log
 from mmseg.registry import METRICS
+from PIL import Image
 
-HEMORRHAGE = 1
+# What is logged at each validation; the rest is in summary.json.
+LOGGED = (
+    'aAcc',
+    'mIoU',
+    'mAcc',
+    'mDice',
+    'pixel/iou_hemorrhage',
+    'pixel/dice_hemorrhage',
+    'slice/dice_mean',
+    'patient/authors_dice',
+    'patient/volume_dice_mean',
+    'detection/slice_auc',
+)
 
 
 @METRICS.register_module()
-class HemorrhageMetric(IoUMetric):
-    """mmseg's pooled figures, and Dice of hemorrhage over all pixels and over patients.
+class HemorrhageMetric(BaseMetric):
+    """Hemorrhage segmentation and detection by pixel, slice, patient and lesion.
 
-    Reported in percent, as by ``IoUMetric``:
-
-    - ``aAcc``, ``mIoU``, ``mAcc``, ``mDice``: pixels pooled over the data set, mean over classes;
-    - ``pixel/dice_hemorrhage``, ``pixel/iou_hemorrhage``: pixels pooled over the data set;
-    - ``patient/dice``: Dice of each slice with hemorrhage, mean over a patient's slices, then over
-      patients (Hssayeni et al., Data 5(1):14, 2020, https://doi.org/10.3390/data5010014).
-
-    A figure without a case to compute it from is nan.
+    It serves beside mmseg's ``IoUMetric`` or instead of it: ``aAcc``, ``mIoU``, ``mAcc`` and
+    ``mDice`` are IoUMetric's figures, in percent, not rounded. Where the segmentor gives logits,
+    the highest probability of a slice scores it for detection; else its predicted area does.
 
     Args:
-        **kwargs: Passed to ``IoUMetric``; ``iou_metrics`` defaults to ['mIoU', 'mDice'].
+        report (bool): Whether to compute every figure with its interval, print the table and
+            write ``summary.json``, ``slices.csv``, ``patients.csv`` and the predicted masks, as a
+            test should; otherwise a handful is logged. Defaults to False.
+        results_dir (str, optional): Where to write them. Defaults to ``evaluation`` in the work
+            directory of the run.
+        diagnosis (str, optional): ``hemorrhage_diagnosis.csv``, for figures by hemorrhage type.
+        leave_out_patients (sequence): Patients that the authors' Dice is also given without; the
+            authors of ct-ich leave out 070. Defaults to none.
+        operating_point (str, optional): ``summary.json`` of a run on validation patients, the
+            thresholds of which give sensitivity and specificity here.
+        ignore_index (int): True label of pixels that do not count. Defaults to 255.
+        output_dir (str, optional): Where to write the predicted masks; ``mim test --out`` sets it.
+        keep_results (bool): Set by ``mim test --out`` too, without effect.
+        collect_device (str): ``'cpu'`` or ``'gpu'``, see BaseMetric. Defaults to ``'cpu'``.
+        prefix (str, optional): Put before the names of figures, see BaseMetric.
     """
 
-    def __init__(self, **kwargs) -> None:
-        super().__init__(**{'iou_metrics': ['mIoU', 'mDice']} | kwargs)
+    def __init__(
+        self,
+        report: bool = False,
+        results_dir: str | None = None,
+        diagnosis: str | None = None,
+        leave_out_patients: Sequence[str] = (),
+        operating_point: str | None = None,
+        ignore_index: int = 255,
+        output_dir: str | None = None,
+        keep_results: bool = False,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.report = report
+        self.results_dir = results_dir
+        # Read at once: a file that is missing should stop a run at its start.
+        self.diagnosis = read_diagnosis(diagnosis) if diagnosis else None
+        self.operating_point = read_operating_point(operating_point) if operating_point else None
+        self.leave_out_patients = tuple(leave_out_patients)
+        self.ignore_index = ignore_index
+        self.output_dir = output_dir
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Count the pixels of each slice and remember whose slice it is.
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Measure the slices of a batch.
 
         Args:
-            data_batch (dict): The batch, unused.
-            data_samples (Sequence[dict]): With ``pred_sem_seg``, ``gt_sem_seg`` and ``img_path``.
+            data_batch (object): Not used.
+            data_samples (Sequence[dict]): mmseg's data samples as dicts.
+
+        Raises:
+            ValueError: If a slice has no truth, its prediction is of another size, a label is no
+                class, or the logits hold nan; the message names the slice.
         """
-        before = len(self.results)
-        super().process(data_batch, data_samples)
-        patients = [osp.basename(sample['img_path']).split('_')[0] for sample in data_samples]
-        self.results[before:] = zip(patients, self.results[before:])
+        self._check_classes()
+        self.results += [self._measure(sample) for sample in data_samples]
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
-        """Aggregate the counts of all slices.
+    def compute_metrics(self, results: list[SliceRecord]) -> dict[str, float]:
+        """Compute the figures of all slices.
 
         Args:
-            results (list): For each slice the patient and ``IoUMetric``'s four areas.
+            results (list[SliceRecord]): The measured slices.
 
         Returns:
-            dict[str, float]: The figures named above.
+            dict[str, float]: The handful of figures that is logged.
         """
-        if self.format_only:
-            return super().compute_metrics(results)
-        metrics = super().compute_metrics([areas for _, areas in results])
-        # (slices, [intersection, union, predicted, true])
-        pixels = np.array([[float(area[HEMORRHAGE]) for area in areas] for _, areas in results])
-        intersection, union, predicted, true = pixels.sum(axis=0)
-        metrics['pixel/dice_hemorrhage'] = _percent(2 * intersection, predicted + true)
-        metrics['pixel/iou_hemorrhage'] = _percent(intersection, union)
-        by_patient = defaultdict(list)
-        for (patient, _), (intersection, _, predicted, true) in zip(results, pixels):
-            if true > 0:
-                by_patient[patient].append(_percent(2 * intersection, predicted + true))
-        dice = [np.mean(slices) for slices in by_patient.values()]
-        metrics['patient/dice'] = float(np.mean(dice)) if dice else float('nan')
-        return metrics
+        if self.diagnosis is not None:
+            results = with_types(results, self.diagnosis)
+        about = self._provenance(results) if self.report else {}
+        found = evaluate(
+            results,
+            leave_out=self.leave_out_patients,
+            operating_point=self.operating_point,
+            provenance=about,
+            warnings=provenance.warnings(about) if self.report else (),
+            replicates=10_000 if self.report else 0,
+        )
+        if self.report:
+            write_results(found, self._folder)
+            print_log(f'\n{format_table(found.figures)}', logger='current')
+            for warning in found.warnings:
+                print_log(f'Note: {warning}', logger='current')
+            print_log(f'All figures are in {self._folder}', logger='current')
+        return {name: found.figures[name].value for name in LOGGED}
+
+    def _check_classes(self) -> None:
+        classes = (self.dataset_meta or {}).get('classes')
+        if classes is not None and len(classes) != 2:
+            raise ValueError(
+                f'the data set has the classes {", ".join(classes)}; HemorrhageMetric is for '
+                'background and hemorrhage'
+            )
+
+    def _measure(self, sample: dict) -> SliceRecord:
+        image = sample.get('img_path', '')
+        patient, number = self._identify(sample)
+        if 'gt_sem_seg' not in sample:
+            raise ValueError(
+                f'{image}: no truth to compare with; the test pipeline must load annotations, and '
+                'slices without a mask cannot be evaluated'
+            )
+        labels = _to_labels(sample['pred_sem_seg']['data'].squeeze(0))
+        file = self._mask_file(image)
+        record = measure_slice(
+            _to_labels(sample['gt_sem_seg']['data'].squeeze(0)),
+            labels,
+            _probability(sample.get('seg_logits')),
+            patient=patient,
+            slice=number,
+            ignore_index=self.ignore_index,
+            image_file=image,
+            truth_file=sample.get('seg_map_path') or '',
+            prediction_file=str(file or ''),
+        )
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(labels).save(file, compress_level=1)  # a mask is small at any level
+        return record
+
+    @staticmethod
+    def _identify(sample: dict) -> tuple[str, int]:
+        if 'patient' in sample and 'slice' in sample:
+            return str(sample['patient']), int(sample['slice'])
+        return parse_name(sample.get('img_path', ''))
+
+    def _mask_file(self, image: str) -> Path | None:
+        """Where the predicted mask of an image goes, if anywhere."""
+        if not (self.output_dir or self.report):
+            return None
+        return Path(self.output_dir or self._folder / 'masks') / f'{Path(image).stem}.png'
+
+    @cached_property
+    def _folder(self) -> Path:
+        """Where the results go."""
+        if self.results_dir:
+            return Path(self.results_dir)
+        work_dir = _run_config().get('work_dir')
+        if not work_dir:
+            raise ValueError(
+                'HemorrhageMetric(report=True) outside of a run of mmengine needs results_dir'
+            )
+        return Path(work_dir) / 'evaluation'
+
+    @staticmethod
+    def _provenance(records: Collection[SliceRecord]) -> dict[str, object]:
+        config = _run_config()
+        return {
+            **provenance.describe_run(config, {r.patient for r in records}),
+            'config': config.pretty_text if config else None,
+        }
 
 
-def _percent(part: float, whole: float) -> float:
-    return float(100 * part / whole) if whole else float('nan')
+def _run_config() -> Config:
+    """Config of the run in progress; mmengine leaves it with the message hub. Empty without one."""
+    text = MessageHub.get_current_instance().get_info('cfg')
+    return Config.fromstring(text, '.py') if text else Config()
+
+
+def _to_labels(labels: torch.Tensor) -> np.ndarray:
+    """Labels as bytes, on the CPU; what a byte cannot hold stays as it is, to be refused."""
+    if labels.dtype != torch.uint8 and labels.numel() and labels.min() >= 0 and labels.max() < 256:
+        labels = labels.to(torch.uint8)
+    return labels.cpu().numpy()
+
+
+def _probability(logits: dict | None) -> np.ndarray | None:
+    """Probability of hemorrhage, float32 of shape (H, W), from logits of shape (C, H, W)."""
+    if logits is None:
+        return None
+    data = logits['data'].float()
+    # Of one output the sigmoid, of two the softmax, which is the sigmoid of their difference.
+    return torch.sigmoid(data[-1] - data[0] if len(data) == 2 else data[0]).cpu().numpy()

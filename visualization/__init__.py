@@ -1,1 +1,1 @@
-"""Pictures of predictions and training."""
+"""Pictures of slices, curves and results."""

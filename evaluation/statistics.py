@@ -1,0 +1,209 @@
+"""Statistics of a group of patients, with intervals by resampling the patients.
+
+Slices of one patient resemble each other, so it is the patient that is drawn. To draw some of
+them twice and others not at all is to weight them with whole numbers; hence every statistic here
+takes an array of weights, a row a draw and a column a patient, and computes all draws at once.
+The first row of :func:`patient_weights` is all ones: the statistic of the patients as they are.
+
+B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile
+intervals); C. A. Field and A. H. Welsh, J R Stat Soc B 69(3):369-390, 2007,
+doi:10.1111/j.1467-9868.2007.00593.x (resampling clusters).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+# Draws that are worked on together where a draw takes an array of its own; bounds the memory.
+CHUNK = 1000
+
+
+def patient_weights(num_patients: int, replicates: int = 10_000, seed: int = 0) -> FloatArray:
+    """How often each patient is drawn, by replicate.
+
+    Args:
+        num_patients (int): Patients.
+        replicates (int): Draws, with replacement, of as many patients. Defaults to 10,000.
+        seed (int): Seed. Defaults to 0.
+
+    Returns:
+        ndarray: float64 of shape (1 + replicates, num_patients), whole numbers; the first row is
+        all ones.
+    """
+    weights = np.ones((1 + replicates, num_patients))
+    if num_patients:
+        chances = np.full(num_patients, 1 / num_patients)
+        weights[1:] = np.random.default_rng(seed).multinomial(num_patients, chances, replicates)
+    return weights
+
+
+def interval(replicates: FloatArray, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of a statistic.
+
+    Args:
+        replicates (ndarray): float of shape (R,); draws in which it is undefined (nan) are left
+            out.
+        level (float): Defaults to 0.95.
+
+    Returns:
+        tuple[float, float]: Lower and upper end; nan without any defined draw.
+    """
+    defined = replicates[~np.isnan(replicates)]
+    if not len(defined):
+        return np.nan, np.nan
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def patient_sums(values: NDArray, patients: NDArray[np.intp], num_patients: int) -> FloatArray:
+    """Add up what belongs to each patient.
+
+    Args:
+        values (ndarray): Of shape (n,).
+        patients (ndarray): Index of the patient of each value, of shape (n,).
+        num_patients (int): Patients.
+
+    Returns:
+        ndarray: float64 of shape (num_patients,).
+    """
+    return np.bincount(patients, weights=values, minlength=num_patients)
+
+
+def weighted_ratio(weights: FloatArray, numerator: NDArray, denominator: NDArray) -> FloatArray:
+    """Ratio of two sums over patients.
+
+    Args:
+        weights (ndarray): Of shape (R, P).
+        numerator (ndarray): Of shape (P,), the sum of each patient.
+        denominator (ndarray): Likewise.
+
+    Returns:
+        ndarray: float64 of shape (R,); nan where the denominator adds up to 0.
+    """
+    bottom = weights @ denominator
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.where(bottom == 0, np.nan, (weights @ numerator) / bottom)
+
+
+def weighted_mean(
+    weights: FloatArray, values: FloatArray, patients: NDArray[np.intp]
+) -> FloatArray:
+    """Mean of values that belong to patients, undefined ones (nan) left out.
+
+    Args:
+        weights (ndarray): Of shape (R, P).
+        values (ndarray): Of shape (n,).
+        patients (ndarray): Index of the patient of each value, of shape (n,).
+
+    Returns:
+        ndarray: float64 of shape (R,); nan where no value is left.
+    """
+    values, patients = _defined(values, patients)
+    sums = patient_sums(values, patients, weights.shape[1])
+    counts = patient_sums(np.ones(len(values)), patients, weights.shape[1])
+    return weighted_ratio(weights, sums, counts)
+
+
+def weighted_median(
+    weights: FloatArray, values: FloatArray, patients: NDArray[np.intp]
+) -> FloatArray:
+    """Median of values that belong to patients, undefined ones (nan) left out.
+
+    Args:
+        weights (ndarray): Of shape (R, P), whole numbers.
+        values (ndarray): Of shape (n,).
+        patients (ndarray): Index of the patient of each value, of shape (n,).
+
+    Returns:
+        ndarray: float64 of shape (R,), the mean of the middle two of an even number; nan where no
+        value is left.
+    """
+    values, patients = _defined(values, patients)
+    order = np.argsort(values)
+    values, patients = values[order], patients[order]
+    medians = np.full(len(weights), np.nan)
+    if not len(values):
+        return medians
+    for start in range(0, len(weights), CHUNK):
+        reached = np.cumsum(weights[start : start + CHUNK, patients], axis=1)
+        count = reached[:, -1:]
+        lower = (reached <= (count - 1) // 2).sum(axis=1)
+        upper = (reached <= count // 2).sum(axis=1)
+        drawn = count[:, 0] > 0
+        middle = (values[lower[drawn]] + values[upper[drawn]]) / 2
+        medians[start : start + CHUNK][drawn] = middle
+    return medians
+
+
+def weighted_auc(
+    weights: FloatArray, truth: NDArray[np.bool_], score: FloatArray, patients: NDArray[np.intp]
+) -> FloatArray:
+    """Area under the ROC curve of cases that belong to patients.
+
+    The area is the share of pairs of a positive and a negative that the positive wins. Wins are
+    counted once for each pair of patients; a draw then needs a product of matrices and no sorting.
+
+    Args:
+        weights (ndarray): Of shape (R, P).
+        truth (ndarray): bool of shape (n,).
+        score (ndarray): float of shape (n,).
+        patients (ndarray): Index of the patient of each case, of shape (n,).
+
+    Returns:
+        ndarray: float64 of shape (R,); nan where a class is missing.
+    """
+    num_patients = weights.shape[1]
+    owner = np.eye(num_patients)[patients]
+    wins = np.zeros((num_patients, num_patients))
+    for start in range(0, np.count_nonzero(truth), CHUNK):
+        positives = np.flatnonzero(truth)[start : start + CHUNK]
+        ahead = score[positives, None] - score[None, ~truth]
+        wins += owner[positives].T @ ((np.sign(ahead) + 1) / 2) @ owner[~truth]
+    pairs = (weights @ owner[truth].sum(axis=0)) * (weights @ owner[~truth].sum(axis=0))
+    won = ((weights @ wins) * weights).sum(axis=1)
+    with np.errstate(invalid='ignore'):
+        return np.where(pairs == 0, np.nan, won / np.where(pairs == 0, 1, pairs))
+
+
+def weighted_average_precision(
+    weights: FloatArray, truth: NDArray[np.bool_], score: FloatArray, patients: NDArray[np.intp]
+) -> FloatArray:
+    """Average precision of cases that belong to patients.
+
+    Sensitivity rises at scores of positives only, so precision is needed at those alone; there the
+    positives and the cases in all that reach the score are sums over patients.
+
+    Args:
+        weights (ndarray): Of shape (R, P).
+        truth (ndarray): bool of shape (n,).
+        score (ndarray): float of shape (n,).
+        patients (ndarray): Index of the patient of each case, of shape (n,).
+
+    Returns:
+        ndarray: float64 of shape (R,); nan where a class is missing.
+    """
+    num_patients = weights.shape[1]
+    owner = np.eye(num_patients)[patients]
+    thresholds = np.unique(score[truth])
+    at_threshold = (score[truth, None] == thresholds).T.astype(float) @ owner[truth]
+    positives = np.cumsum(at_threshold[::-1], axis=0)[::-1]
+    order = np.argsort(score)
+    reach = len(score) - np.searchsorted(score[order], thresholds)
+    cases = np.cumsum(owner[order[::-1]], axis=0)[reach - 1]
+    num_positives, num_cases = owner[truth].sum(axis=0), owner.sum(axis=0)
+    results = np.empty(len(weights))
+    for start in range(0, len(weights), CHUNK):
+        draw = weights[start : start + CHUNK]
+        drawn_positives, drawn_cases = draw @ num_positives, draw @ num_cases
+        # A score that no drawn case reaches adds nothing, so what it is divided by is no matter.
+        gained = (draw @ at_threshold.T) * (draw @ positives.T) / np.maximum(draw @ cases.T, 1)
+        undefined = (drawn_positives == 0) | (drawn_positives == drawn_cases)
+        total = gained.sum(axis=1) / np.maximum(drawn_positives, 1)
+        results[start : start + CHUNK] = np.where(undefined, np.nan, total)
+    return results
+
+
+def _defined(values: FloatArray, patients: NDArray[np.intp]) -> tuple[FloatArray, NDArray[np.intp]]:
+    defined = ~np.isnan(values)
+    return values[defined], patients[defined]

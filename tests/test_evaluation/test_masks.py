@@ -1,0 +1,136 @@
+"""Masks on disk: PNG and NIfTI, and what is refused."""
+
+import numpy as np
+import pytest
+from cranium.evaluation import masks
+from PIL import Image
+
+from .masks import blobs, perturbed
+
+
+def save(folder, name, labels):
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(np.asarray(labels, np.uint8)).save(folder / f'{name}.png')
+
+
+def save_nifti(folder, name, labels, spacing):
+    nibabel = pytest.importorskip('nibabel')
+    folder.mkdir(exist_ok=True)
+    affine = np.diag([*spacing, *[1.0] * (4 - len(spacing))])
+    nibabel.save(nibabel.Nifti1Image(np.asarray(labels, np.uint8), affine), folder / name)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in (1, 2, 3):
+        truth = blobs(rng)
+        save(tmp_path / 'truth', f'049_{number:03d}', truth)
+        save(tmp_path / 'prediction', f'049_{number:03d}', perturbed(rng, truth))
+    return tmp_path
+
+
+def compare(folder, **options):
+    return masks.compare_folders(folder / 'prediction', folder / 'truth', **options)
+
+
+def test_png(folders):
+    found = compare(folders)
+    assert [record.name for record in found.records] == ['049_001', '049_002', '049_003']
+    assert all(0 < record.dice < 1 for record in found.records)
+    assert found.records[0].truth_file == str(folders / 'truth/049_001.png')
+    assert found.records[0].unit == 'px' and not found.warnings
+
+
+def test_images_are_named_where_they_are(folders):
+    save(folders / 'images', '049_002', np.zeros((4, 4)))
+    found = compare(folders, images=folders / 'images').records
+    assert [bool(record.image_file) for record in found] == [False, True, False]
+
+
+def test_a_volume_is_evaluated_slice_by_slice(folders):
+    truth, prediction = (
+        np.stack([np.asarray(Image.open(f)) for f in sorted((folders / kind).iterdir())], axis=-1)
+        for kind in ('truth', 'prediction')
+    )
+    flat = compare(folders).records
+    save_nifti(folders / 'truth3d', '049.nii.gz', truth, (0.5, 0.5, 5.0))
+    save_nifti(folders / 'prediction3d', '049.nii.gz', prediction, (0.5, 0.5, 5.0))
+    found = masks.compare_folders(folders / 'prediction3d', folders / 'truth3d').records
+    for record, other in zip(found, flat):
+        assert (record.name, record.tp, record.fp) == (other.name, other.tp, other.fp)
+        assert record.true_lesions == other.true_lesions
+        assert record.unit == 'mm' and record.assd == pytest.approx(other.assd / 2)
+        assert record.pixel_volume == pytest.approx(0.5 * 0.5 * 5 / 1000)
+
+
+def test_a_nifti_slice(tmp_path):
+    for kind in ('truth', 'prediction'):
+        save_nifti(tmp_path / kind, '049_007.nii', np.eye(5)[..., None], (2.0, 2.0, 1.0))
+    (record,) = compare(tmp_path).records
+    assert record.name == '049_007' and record.dice == 1
+
+
+class TestBadInput:
+    def test_missing_prediction(self, folders):
+        (folders / 'prediction/049_002.png').unlink()
+        with pytest.raises(ValueError, match='no prediction for 1 of 3 true masks, first 049_002'):
+            compare(folders)
+
+    def test_missing_truth_is_counted(self, folders):
+        (folders / 'truth/049_002.png').unlink()
+        found = compare(folders)
+        assert found.without_truth == ['049_002'] and len(found.records) == 2
+        assert '1 predictions have no true mask' in found.warnings[0]
+
+    def test_other_size(self, folders):
+        save(folders / 'prediction', '049_002', np.zeros((3, 3)))
+        with pytest.raises(ValueError, match=r'prediction/049_002\.png: .* shape \(3, 3\)'):
+            compare(folders)
+
+    def test_prediction_of_0_and_255(self, folders):
+        save(folders / 'prediction', '049_002', 255 * np.eye(64, 48))
+        with pytest.raises(ValueError, match=r'prediction/049_002\.png .* labels \[255\]'):
+            compare(folders)
+
+    def test_truth_of_0_and_255_is_not_taken_for_ignored(self, tmp_path):
+        save(tmp_path / 'truth', '049_001', 255 * np.eye(5))
+        save(tmp_path / 'prediction', '049_001', np.eye(5))
+        with pytest.raises(ValueError, match='hold 255 but no 1'):
+            compare(tmp_path)
+
+    def test_colours(self, folders):
+        save(folders / 'prediction', '049_002', np.zeros((64, 48, 3)))
+        with pytest.raises(ValueError, match=r'049_002\.png: a picture in colours'):
+            compare(folders)
+
+    def test_not_a_png(self, folders):
+        (folders / 'prediction/049_002.png').write_bytes(b'not a picture')
+        with pytest.raises(OSError, match=r'049_002\.png: cannot be read as PNG'):
+            compare(folders)
+
+    def test_not_a_nifti(self, tmp_path):
+        pytest.importorskip('nibabel')
+        (tmp_path / '049.nii').write_bytes(b'not an image')
+        with pytest.raises(OSError, match=r'049\.nii: cannot be read as NIfTI'):
+            masks.read_mask(tmp_path / '049.nii')
+
+    def test_probabilities_instead_of_labels(self, tmp_path):
+        nibabel = pytest.importorskip('nibabel')
+        image = nibabel.Nifti1Image(np.full((3, 3), 0.5, np.float32), np.eye(4))
+        nibabel.save(image, tmp_path / '049_001.nii')
+        with pytest.raises(ValueError, match='not whole numbers'):
+            masks.read_mask(tmp_path / '049_001.nii')
+
+    def test_two_files_of_one_name(self, folders):
+        (folders / 'truth/049_001.nii').touch()
+        with pytest.raises(ValueError, match='is there as well'):
+            compare(folders)
+
+    def test_no_folder_and_no_masks(self, folders):
+        with pytest.raises(FileNotFoundError, match='no such folder'):
+            masks.compare_folders(folders / 'prediction', folders / 'nowhere')
+        (folders / 'empty').mkdir()
+        (folders / 'empty/.DS_Store').touch()
+        with pytest.raises(ValueError, match='no masks in it'):
+            masks.compare_folders(folders / 'prediction', folders / 'empty')

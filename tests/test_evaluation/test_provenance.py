@@ -1,0 +1,120 @@
+"""Where figures come from, and the warnings that follow."""
+
+import hashlib
+
+import pytest
+from cranium.evaluation import provenance
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for split, patients in {'train': ('049', '050'), 'val': ('051',), 'test': ('052',)}.items():
+        folder = tmp_path / 'images' / split
+        folder.mkdir(parents=True)
+        for patient in patients:
+            (folder / f'{patient}_001.png').touch()
+    (tmp_path / 'splits.json').write_text('{"protocol": "patient"}')
+    return tmp_path
+
+
+def config(tree, test='val', **train):
+    def loader(split, **more):
+        where = {'data_root': str(tree), 'data_prefix': {'img_path': f'images/{split}'}}
+        return {'dataset': {**where, **more}}
+
+    return {
+        'work_dir': 'work_dirs/unet',
+        'train_dataloader': loader('train', **train),
+        'val_dataloader': loader('val'),
+        'test_dataloader': loader(test),
+    }
+
+
+def test_file_hash(tmp_path):
+    (tmp_path / 'x').write_bytes(b'abc' * 10**6)
+    expected = hashlib.sha256(b'abc' * 10**6).hexdigest()
+    assert provenance.describe_file(tmp_path / 'x')['sha256'] == expected
+
+
+def test_versions_leave_out_what_is_not_installed(monkeypatch):
+    monkeypatch.setattr(provenance, 'PACKAGES', ('numpy', 'surely-not-installed'))
+    assert set(provenance.versions()) == {'python', 'numpy'}
+
+
+def test_unseen_patients(tree):
+    about = provenance.describe_run(config(tree), {'051'})
+    assert about['trained_on'] == [] and about['protocol'] == 'patient'
+    assert about['experiment']['name'] == 'unet'
+    assert provenance.warnings(about) == []
+
+
+def test_what_a_results_table_says_of_an_experiment():
+    config = {
+        'work_dir': './work_dirs/unet_1',
+        'model': {'backbone': {'type': 'UNet'}},
+        'img_scale': (128, 96),
+        'optim_wrapper': {'optimizer': {'lr': 0.01}},
+    }
+    expected = {'name': 'unet_1', 'backbone': 'UNet', 'crop_size': '128x96', 'lr': 0.01}
+    assert provenance.describe_run(config, ())['experiment'] == expected
+    preprocessor = {'data_preprocessor': {'size': (64, 64)}}
+    sized = provenance.describe_run(config | {'model': preprocessor}, ())['experiment']
+    assert (sized['backbone'], sized['crop_size']) == (None, '64x64')
+
+
+def test_tested_on_training_patients(tree):
+    about = provenance.describe_run(config(tree), {'050', '051'})
+    assert about['trained_on'] == ['050']
+    assert '1 of the tested patients were also trained on (050)' in provenance.warnings(about)[0]
+
+
+def test_only_the_patients_that_were_chosen_are_trained_on(tree):
+    about = provenance.describe_run(config(tree, patients=['049']), {'050'})
+    assert about['trained_on'] == []
+
+
+def test_a_wrapped_data_set_is_looked_into(tree):
+    wrapped = config(tree)
+    wrapped['train_dataloader'] = {
+        'dataset': {'type': 'RepeatDataset', 'dataset': wrapped['train_dataloader']['dataset']}
+    }
+    assert provenance.describe_run(wrapped, {'049'})['trained_on'] == ['049']
+
+
+@pytest.mark.parametrize('train', [{'ann_file': 'x.txt'}, {'data_root': 'nowhere'}])
+def test_unknown_is_none_and_not_empty(tree, train):
+    assert provenance.describe_run(config(tree, **train), {'049'})['trained_on'] is None
+
+
+def test_a_checkpoint_chosen_on_the_tested_data(tree):
+    best = {'load_from': 'best_dice.pth'}
+    on_val = provenance.describe_run(config(tree) | best, ())
+    on_test = provenance.describe_run(config(tree, test='test') | best, ())
+    last = provenance.describe_run(config(tree) | {'load_from': 'iter_20000.pth'}, ())
+    assert [about['chosen_on_test'] for about in (on_val, on_test, last)] == [True, False, False]
+    assert 'flatter' in provenance.warnings(on_val)[0]
+
+
+@pytest.mark.parametrize('text', [None, '', '[]', '{'])
+def test_a_split_that_is_not_known(tree, text):
+    (tree / 'splits.json').unlink()
+    if text is not None:
+        (tree / 'splits.json').write_text(text)
+    split = provenance.describe_split(tree)
+    assert split['protocol'] is None
+    assert 'protocol is not known' in provenance.warnings(split)[0]
+
+
+def test_slice_split():
+    assert 'inflated' in provenance.warnings({'protocol': 'slice'})[0]
+
+
+def test_without_any_config():
+    about = provenance.describe_run({}, {'049'})
+    assert about['checkpoint'] is None and about['trained_on'] is None
+    assert not about['chosen_on_test']
+
+
+def test_folders_of_a_prepared_tree(tree):
+    about = provenance.describe_folders('predictions', tree / 'masks/val')
+    assert about['protocol'] == 'patient' and about['prediction'] == 'predictions'

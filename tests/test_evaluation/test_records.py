@@ -1,0 +1,168 @@
+"""Measuring a slice, and its row in slices.csv."""
+
+import numpy as np
+import pytest
+from cranium.evaluation import measures, records
+
+TRUTH = np.zeros((6, 8), np.uint8)
+TRUTH[1:3, 1:4] = 1
+PREDICTION = np.zeros((6, 8), np.uint8)
+PREDICTION[1:3, 2:5] = 1
+PREDICTION[5, 7] = 1
+
+
+def measure(truth=TRUTH, prediction=PREDICTION, probability=None, **about):
+    return records.measure_slice(truth, prediction, probability, patient='049', slice=7, **about)
+
+
+class TestMeasureSlice:
+    def test_literal(self):
+        record = measure()
+        assert (record.tp, record.fp, record.fn, record.tn) == (4, 3, 2, 39)
+        assert record.name == '049_007' and record.hemorrhage
+        assert record.dice == 8 / 13
+        assert record.true_lesions == ((6, True),)
+        assert record.predicted_lesions == ((6, True), (1, False))
+        # From the truth 1 1 0 0 0 0 (its last two columns are also predicted), back 0 0 0 0 1 1
+        # and from the far pixel at (5, 7) to (2, 3) 5.
+        assert record.assd == pytest.approx((2 + 2 + 5) / 13)
+        assert record.hd95 == pytest.approx(1 + 0.7 * 4)
+        assert record.nsd == 12 / 13
+        assert record.unit == 'px' and np.isnan(record.pixel_volume) and np.isnan(record.score)
+
+    def test_spacing_gives_mm_and_ml(self):
+        record = measure(spacing=(0.5, 0.5), thickness=5.0)
+        assert record.unit == 'mm'
+        assert record.assd == pytest.approx((2 + 2 + 5) / 13 / 2)
+        assert record.pixel_volume == pytest.approx(0.5 * 0.5 * 5 / 1000)
+
+    def test_ignored_pixels_count_nowhere(self):
+        truth, probability = TRUTH.copy(), PREDICTION * 0.9
+        truth[5, 7] = 255
+        record = measure(truth, PREDICTION, probability)
+        assert (record.tp, record.fp, record.fn, record.tn) == (4, 2, 2, 39)
+        assert record.predicted_lesions == ((6, True),)
+        assert sum(record.calibration_gaps) == pytest.approx(6 * 0.9 - 6)
+
+    def test_the_score_is_the_highest_probability(self):
+        probability = np.zeros(TRUTH.shape)
+        probability[4, 4] = 0.75
+        assert measure(probability=probability).score == 0.75
+
+    def test_empty_against_empty_is_undefined(self):
+        record = measure(0 * TRUTH, 0 * TRUTH)
+        assert not record.hemorrhage
+        assert np.isnan([record.dice, record.assd, record.hd95, record.nsd]).all()
+        assert record.true_lesions == record.predicted_lesions == ()
+
+    @pytest.mark.parametrize(
+        ('truth', 'prediction', 'probability', 'message'),
+        [
+            (TRUTH, PREDICTION.T, None, 'shape'),
+            (TRUTH * 128, PREDICTION, None, 'truth holds the labels'),
+            (TRUTH, PREDICTION * 2, None, 'prediction holds the labels'),
+            (TRUTH, PREDICTION, np.full(TRUTH.shape, np.nan), 'probabilities'),
+            (TRUTH, PREDICTION, np.zeros((2, 2)), 'shape'),
+        ],
+    )
+    def test_errors_name_the_slice(self, truth, prediction, probability, message):
+        with pytest.raises(ValueError, match=f'049_007: .*{message}'):
+            measure(truth, prediction, probability)
+
+
+class TestTable:
+    def test_reading_gives_back_what_was_written(self, tmp_path):
+        rng = np.random.default_rng(0)
+        written = [
+            measure(probability=rng.random(TRUTH.shape), types=('Epidural', 'Subdural')),
+            records.measure_slice(0 * TRUTH, 0 * TRUTH, patient='130', slice=1, types=()),
+            records.measure_slice(
+                TRUTH, 0 * TRUTH, patient='130', slice=2, image_file='a b/c,d.png'
+            ),
+        ]
+        records.write_slices(written, tmp_path / 'slices.csv')
+        # nan is not equal to itself, but its text is.
+        assert list(map(str, records.read_slices(tmp_path / 'slices.csv'))) == [
+            str(record) for record in written
+        ]
+        again = records.read_slices(tmp_path / 'slices.csv')
+        assert again[0].calibration_gaps == written[0].calibration_gaps
+
+    def test_a_person_can_read_it(self, tmp_path):
+        records.write_slices([measure(0 * TRUTH, 0 * TRUTH)], tmp_path / 'slices.csv')
+        header, row = (tmp_path / 'slices.csv').read_text().splitlines()
+        cells = dict(zip(header.split(','), row.split(',')))
+        assert cells['patient'] == '049' and cells['slice'] == '7'
+        assert cells['dice'] == '' and cells['specificity'] == '1.0'
+
+    @pytest.mark.parametrize('text', ['a,b\n1,2\n', 'patient,slice\n049,x\n'])
+    def test_another_table(self, tmp_path, text):
+        (tmp_path / 'slices.csv').write_text(text)
+        with pytest.raises(ValueError, match=r'slices\.csv: line 2'):
+            records.read_slices(tmp_path / 'slices.csv')
+
+    def test_no_rows(self, tmp_path):
+        records.write_slices([], tmp_path / 'slices.csv')
+        with pytest.raises(ValueError, match='no slices'):
+            records.read_slices(tmp_path / 'slices.csv')
+
+
+class TestDiagnosis:
+    HEADER = '\ufeffPatientNumber,SliceNumber,' + ','.join(records.HEMORRHAGE_TYPES) + ',Fracture\n'
+
+    def write(self, folder, rows):
+        (folder / 'diagnosis.csv').write_text(self.HEADER + rows, encoding='utf-8')
+        return folder / 'diagnosis.csv'
+
+    def test_literal(self, tmp_path):
+        file = self.write(tmp_path, '49,1,0,0,0,0,0,0\n49,2,1,0,0,1,0,0\n')
+        assert records.read_diagnosis(file) == {
+            ('049', 1): (),
+            ('049', 2): ('Intraventricular', 'Epidural'),
+        }
+
+    def test_a_slice_that_it_lacks_is_unknown_not_healthy(self, tmp_path):
+        diagnosis = records.read_diagnosis(self.write(tmp_path, '49,1,0,0,0,0,0,0\n'))
+        known, unknown = (
+            records.measure_slice(TRUTH, TRUTH, patient=patient, slice=1)
+            for patient in ('049', '050')
+        )
+        typed = records.with_types([known, unknown], diagnosis)
+        assert [record.types for record in typed] == [(), None]
+
+    def test_missing_column(self, tmp_path):
+        (tmp_path / 'x.csv').write_text('PatientNumber,SliceNumber\n')
+        with pytest.raises(ValueError, match=r'x\.csv: no column Epidural'):
+            records.read_diagnosis(tmp_path / 'x.csv')
+
+    def test_not_a_number(self, tmp_path):
+        file = self.write(tmp_path, '49,one,0,0,0,0,0,0\n')
+        with pytest.raises(ValueError, match=r'diagnosis\.csv: line 2'):
+            records.read_diagnosis(file)
+
+
+class TestNames:
+    def test_parse(self):
+        assert records.parse_name('a/b/049_021.png') == ('049', 21)
+        assert records.parse_name('case_7_003.nii.gz') == ('case_7', 3)
+
+    @pytest.mark.parametrize('name', ['049.png', '049_x.png', '_12.png'])
+    def test_other_names(self, name):
+        with pytest.raises(ValueError, match=name):
+            records.parse_name(name)
+
+    def test_twice_the_same_slice(self):
+        with pytest.raises(
+            ValueError, match='1 slices were measured more than once, first 049_007'
+        ):
+            records.check_unique([measure(), measure()])
+
+
+def test_a_record_is_small():
+    import pickle
+
+    rng = np.random.default_rng(0)
+    large = [np.kron(mask, np.ones((64, 64), np.uint8)) for mask in (TRUTH, PREDICTION)]
+    record = measure(*large, rng.random(large[0].shape))
+    assert len(pickle.dumps(record)) < 1500
+    assert len(record.calibration_gaps) == len(measures.calibration_gaps(TRUTH, 0.5 * TRUTH))

@@ -1,0 +1,43 @@
+"""Running the commands of tools/ as a user does, and the folders that they read."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.test_evaluation.masks import blobs, perturbed
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+
+
+def call(command, *arguments):
+    """Run ``tools/<command>.py``."""
+    return subprocess.run(
+        [sys.executable, TOOLS / f'{command}.py', *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def save_masks(folder, seed=0, num_patients=6, slices=3, offset=0):
+    """A prepared tree with predictions of two quality levels."""
+    rng = np.random.default_rng(seed)
+    for patient in range(offset, offset + num_patients):
+        for number in range(1, slices + 1):
+            truth = blobs(rng, share=0.05) * (patient % 3 > 0)
+            image = np.clip(90 + 60 * truth + rng.normal(0, 15, truth.shape), 0, 255)
+            good = perturbed(rng, truth) if patient % 3 else truth
+            bad = good * (rng.random() < 0.5)
+            for kind, labels in {
+                'masks/val': truth,
+                'images/val': image,
+                'good': good,
+                'bad': bad,
+            }.items():
+                (folder / kind).mkdir(parents=True, exist_ok=True)
+                file = folder / kind / f'{patient:03d}_{number:03d}.png'
+                Image.fromarray(labels.astype(np.uint8)).save(file)
+    (folder / 'splits.json').write_text('{"protocol": "patient"}')
