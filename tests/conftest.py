@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 QUICKSTART = ROOT / 'configs/fcn-unet-s4-d8-c8_unet_1xb8-500i_cranium-sample-96x96.py'
+
+# A busy machine is no reason to fail.
+settings.register_profile('cranium', deadline=None)
+settings.load_profile('cranium')
 
 # Threads of several processes on few cores only get into each other's way.
 os.environ.setdefault('OMP_NUM_THREADS', '1')

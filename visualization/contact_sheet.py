@@ -6,8 +6,8 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
+from cranium.preparation.sheets import outline
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 TRUTH, PREDICTION = (64, 220, 90), (255, 80, 60)
 PANEL = 256  # pixels, the width and height of a slice on the sheet
@@ -30,18 +30,6 @@ class Panel:
     truth: np.ndarray
     prediction: np.ndarray
     caption: str
-
-
-def outline(mask: np.ndarray) -> np.ndarray:
-    """Find the pixels just outside a mask, so that a drawn line hides nothing of what it encloses.
-
-    Args:
-        mask (np.ndarray): bool, shape (H, W).
-
-    Returns:
-        np.ndarray: bool, shape (H, W).
-    """
-    return ndimage.binary_dilation(mask, np.ones((3, 3))) & ~mask
 
 
 def draw_panel(panel: Panel) -> Image.Image:

@@ -1,42 +1,14 @@
 """Training and validation curves from the scalars that mmengine writes."""
 
-import json
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
+from cranium.visualization.scalars import read_scalars
 
 LOSS, DICE = 'loss', 'pixel/dice_hemorrhage'
-
-
-def read_scalars(work_dir: Path) -> list[dict]:
-    """Read what a run logged; of a resumed run, all parts.
-
-    Args:
-        work_dir (Path): The folder given to ``mim train --work-dir``.
-
-    Returns:
-        list[dict]: One record a log entry, ordered by its ``step``; where a part repeats a step,
-        the latest part counts.
-
-    Raises:
-        FileNotFoundError: If the folder holds no scalars.
-    """
-    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
-    if not files:
-        msg = (
-            f'{work_dir} holds no */vis_data/scalars.json; expected the work_dir of a training '
-            'whose config keeps vis_backends=[dict(type="LocalVisBackend")].'
-        )
-        raise FileNotFoundError(msg)
-    records: dict[tuple[int, bool], dict] = {}
-    for file in files:
-        for line in file.read_text().splitlines():
-            record = json.loads(line)
-            records[record['step'], LOSS in record] = record
-    return [records[key] for key in sorted(records)]
 
 
 def plot_curves(work_dir: Path, out: Path) -> None:
@@ -50,11 +22,17 @@ def plot_curves(work_dir: Path, out: Path) -> None:
         FileNotFoundError: If the folder holds no scalars.
     """
     records = read_scalars(work_dir)
+    if not records:
+        msg = (
+            f'{work_dir} holds no */vis_data/scalars.json; expected the work_dir of a training '
+            'whose config keeps vis_backends=[dict(type="LocalVisBackend")].'
+        )
+        raise FileNotFoundError(msg)
     figure, loss_axis = plt.subplots(figsize=(7, 4), layout='constrained')
     _plot(loss_axis, records, LOSS, 'tab:blue', 'Training loss')
     dice_axis = loss_axis.twinx()
-    _plot(dice_axis, records, DICE, 'tab:red', 'Hemorrhage Dice on validation slices (%)')
-    dice_axis.set_ylim(0, 100)
+    _plot(dice_axis, records, DICE, 'tab:red', 'Dice of hemorrhage on validation slices')
+    dice_axis.set_ylim(0, 1)
     loss_axis.set_ylim(bottom=0)
     loss_axis.set_xlabel('Iteration')
     loss_axis.set_title(work_dir.resolve().name)

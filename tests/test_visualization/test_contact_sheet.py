@@ -8,24 +8,11 @@ from cranium.visualization.contact_sheet import (
     Panel,
     contact_sheet,
     draw_panel,
-    outline,
     read_panels,
 )
 from PIL import Image
 
 from tests.conftest import run_command, write_slice
-
-
-def test_outline_lies_just_outside():
-    mask = np.zeros((4, 5), bool)
-    mask[1:3, 1:3] = True
-    expected = ['11110', '10010', '10010', '11110']
-    assert outline(mask).tolist() == [[char == '1' for char in row] for row in expected]
-
-
-def test_outline_of_nothing_and_of_everything_is_empty():
-    assert not outline(np.zeros((3, 3), bool)).any()
-    assert not outline(np.ones((3, 3), bool)).any()
 
 
 def panel(truth=False, prediction=False):

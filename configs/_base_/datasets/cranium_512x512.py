@@ -46,4 +46,5 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(type='HemorrhageMetric')
-test_evaluator = val_evaluator
+# Every figure with its interval, in <work_dir>/evaluation/.
+test_evaluator = dict(type='HemorrhageMetric', report=True)
