@@ -54,9 +54,10 @@ def _copy_slice(source: FolderSource, out: Path, patient: str, number: int) -> N
     if (source.root / patient / mask).exists():
         names.append(mask)
     for name in names:
+        content = source.read(f'{patient}/{name}')
         target = out / patient / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(source.read(f'{patient}/{name}'))
+        target.write_bytes(content)
 
 
 def _is_sampled_slice(cells: list[str]) -> bool:
