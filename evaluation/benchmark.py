@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cranium.evaluation import measures, statistics
-from cranium.evaluation.hemorrhage_metric import HemorrhageMetric
-from cranium.evaluation.summary import Cohort, summarize
 from mmseg.evaluation import IoUMetric
 from PIL import Image
 from scipy import ndimage
+
+from cranium.evaluation import measures, statistics
+from cranium.evaluation.hemorrhage_metric import HemorrhageMetric
+from cranium.evaluation.summary import Cohort, summarize
 
 META = {'classes': ('background', 'hemorrhage')}
 ROUNDS = 7

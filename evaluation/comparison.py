@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
+
 from cranium.evaluation import statistics
 from cranium.evaluation.records import SliceRecord
 from cranium.evaluation.summary import Cohort, patient_dice
-from scipy import stats
 
 MEASURES = ('authors_dice', 'volume_dice')
 LEVEL = 0.05

@@ -6,12 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MessageHub, print_log
+from mmseg.registry import METRICS
+from PIL import Image
+
 from cranium.evaluation import provenance
 from cranium.evaluation.records import (
     SliceRecord,
     measure_slice,
     parse_name,
     read_diagnosis,
+    read_manifest,
     with_types,
 )
 from cranium.evaluation.results import (
@@ -20,11 +27,6 @@ from cranium.evaluation.results import (
     read_operating_point,
     write_results,
 )
-from mmengine.config import Config
-from mmengine.evaluator import BaseMetric
-from mmengine.logging import MessageHub, print_log
-from mmseg.registry import METRICS
-from PIL import Image
 
 # What is logged at each validation; the rest is in summary.json.
 LOGGED = (
@@ -56,6 +58,7 @@ class HemorrhageMetric(BaseMetric):
         results_dir (str, optional): Where to write them. Defaults to ``evaluation`` in the work
             directory of the run.
         diagnosis (str, optional): ``hemorrhage_diagnosis.csv``, for figures by hemorrhage type.
+            Defaults to the ``manifest.csv`` of the prepared tree, where there is one.
         leave_out_patients (sequence): Patients that the authors' Dice is also given without; the
             authors of ct-ich leave out 070. Defaults to none.
         operating_point (str, optional): ``summary.json`` of a run on validation patients, the
@@ -113,8 +116,8 @@ class HemorrhageMetric(BaseMetric):
         Returns:
             dict[str, float]: The handful of figures that is logged.
         """
-        if self.diagnosis is not None:
-            results = with_types(results, self.diagnosis)
+        if self.report and results:
+            results = with_types(results, self._types(results[0]))
         about = self._provenance(results) if self.report else {}
         found = evaluate(
             results,
@@ -131,6 +134,12 @@ class HemorrhageMetric(BaseMetric):
                 print_log(f'Note: {warning}', logger='current')
             print_log(f'All figures are in {self._folder}', logger='current')
         return {name: found.figures[name].value for name in LOGGED}
+
+    def _types(self, record: SliceRecord) -> dict[tuple[str, int], tuple[str, ...]]:
+        if self.diagnosis is not None:
+            return self.diagnosis
+        # <tree>/images/<split>/<slice>.png
+        return read_manifest(Path(record.image_file).parent.parent.parent)
 
     def _check_classes(self) -> None:
         classes = (self.dataset_meta or {}).get('classes')

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from cranium.evaluation.records import SliceRecord, measure_slice, parse_name
 from numpy.typing import NDArray
 from PIL import Image
+
+from cranium.evaluation.records import SliceRecord, measure_slice, parse_name
 
 SUFFIXES = ('.png', '.nii', '.nii.gz')
 

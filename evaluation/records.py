@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
-from cranium.evaluation import measures
 from numpy.typing import NDArray
+
+from cranium.evaluation import measures
 
 HEMORRHAGE_TYPES = (
     'Intraventricular',
@@ -25,6 +26,7 @@ HEMORRHAGE_TYPES = (
 SURFACE_TOLERANCE = 2.0
 LESION_IOU = 0.1
 UNKNOWN = 'unknown'
+MANIFEST = 'manifest.csv'
 
 Lesions = tuple[tuple[int, bool], ...]
 
@@ -196,6 +198,33 @@ def read_diagnosis(file: str | Path) -> dict[tuple[str, int], tuple[str, ...]]:
                     f'{file}: line {reader.line_num} is not a row of numbers; download it again'
                 ) from None
     return diagnosis
+
+
+def read_manifest(tree: str | Path) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Read the hemorrhage types from the ``manifest.csv`` of a prepared tree.
+
+    Args:
+        tree (str | Path): The folder that holds ``images`` and ``masks``.
+
+    Returns:
+        dict: As :func:`read_diagnosis`; empty where the tree has no manifest.
+
+    Raises:
+        ValueError: If the manifest is none of Cranium's; the message names it.
+    """
+    file = Path(tree) / MANIFEST
+    if not file.is_file():
+        return {}
+    try:
+        with open(file, encoding='utf-8', newline='') as lines:
+            return {
+                (row['patient'], int(row['slice'])): tuple(filter(None, row['types'].split('+')))
+                for row in csv.DictReader(lines)
+            }
+    except (KeyError, ValueError, AttributeError, csv.Error):
+        raise ValueError(
+            f'{file}: not a manifest of Cranium; prepare the data again, or move it away'
+        ) from None
 
 
 def parse_name(file: str | Path) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from cranium.evaluation import measures
 from cranium.evaluation.records import (
     LESION_IOU,

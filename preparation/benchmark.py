@@ -13,13 +13,14 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from PIL import Image
+
 from cranium.preparation.errors import DataError
 from cranium.preparation.plan import Options, Plan, make_plan
 from cranium.preparation.prepare import write_plan
 from cranium.preparation.raw import DIAGNOSIS_CSV, PATIENTS, RawSlice, read_raw
 from cranium.preparation.source import FolderSource, find_source
 from cranium.preparation.tree import read_manifest
-from PIL import Image
 
 
 def compare_with_predecessor(source: Path, slices: int, rounds: int) -> dict[str, float]:

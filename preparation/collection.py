@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+
 from cranium.preparation.errors import DataError
 from cranium.preparation.images import IGNORE, MASK_THRESHOLD, decode_gray
 from cranium.preparation.raw import MASKED, UNLABELLED, Demographics, read_raw
 from cranium.preparation.source import FolderSource, Source, find_source
 from cranium.preparation.splits import Case, make_splits, read_splits
 from cranium.preparation.tree import MANIFEST, SPLITS, read_dataset_json, read_manifest
-from PIL import Image
 
 
 @dataclass(frozen=True, slots=True)

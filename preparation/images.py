@@ -7,8 +7,9 @@ import zlib
 from functools import lru_cache
 
 import numpy as np
-from cranium.preparation.errors import DataError
 from PIL import Image
+
+from cranium.preparation.errors import DataError
 
 MASK_THRESHOLD = 127
 """A mask pixel above it is hemorrhage: halfway, as JPEG ringing surrounds both black and white."""

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+
 from cranium.preparation.errors import DataError
 from cranium.preparation.images import (
     IGNORE,

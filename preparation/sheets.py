@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
 from cranium.preparation.collection import Collection, Item, read_image, read_mask
 from cranium.preparation.errors import DataError
 from cranium.preparation.images import IGNORE
 from cranium.preparation.raw import MASKED, UNLABELLED
-from PIL import Image, ImageDraw, ImageFont
 
 # The files carry no orientation; anatomy and the published figures agree with this.
 CONVENTION = "Shown as stored, by radiological convention: the patient's right is on the left."

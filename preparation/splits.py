@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
 from cranium.preparation.errors import DataError
 
 PROTOCOLS = ('patient', 'authors', 'slice')

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
+
 from cranium.preparation.collection import Collection, Item, read_image, read_mask
 from cranium.preparation.images import IGNORE
 from cranium.preparation.raw import HEMORRHAGE_TYPES, MASKED, UNLABELLED, Demographics

@@ -7,6 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 
+def _interrupted(kind: type[BaseException], error: BaseException, trace: object) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print(f'{Path(sys.argv[0]).name}: interrupted', file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# Ctrl-C while a command still imports, before `run` can catch it.
+sys.excepthook = _interrupted
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Run a command and turn what stopped it into a line and an exit status.
 

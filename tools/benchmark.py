@@ -11,7 +11,7 @@ def main() -> None:
     """Run the benchmark that is named."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True, metavar='BENCHMARK')
-    for add_command in (add_preparation, add_scaling):
+    for add_command in (add_preparation, add_scaling, add_evaluation):
         add_command(commands)
     args = parser.parse_args()
     args.run(args)
@@ -54,6 +54,21 @@ def run_scaling(args: argparse.Namespace) -> None:
     )
     rows = [[f'{value:.4g}' for value in row.values()] for row in measured]
     print(markdown_table(list(measured[0]), rows))
+
+
+def add_evaluation(commands: argparse._SubParsersAction) -> None:
+    """Add ``evaluation``: the figures of a slice, beside mmseg's IoUMetric in the same process."""
+    command = commands.add_parser('evaluation', help='measuring a slice, against IoUMetric')
+    command.add_argument('--source', type=Path, default='data', help='prepared tree')
+    command.add_argument('--slices', type=int, default=24, help='of each kind (default: 24)')
+    command.set_defaults(run=run_evaluation)
+
+
+def run_evaluation(args: argparse.Namespace) -> None:
+    """Print a table."""
+    from cranium.evaluation.benchmark import run as run_benchmark
+
+    print(run_benchmark(args.source, args.slices))
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@ folder of tools/evaluate.py; all must have been tested on the same slices.
 import argparse
 
 from _cli import run
+
 from cranium.evaluation import comparison, results
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from _cli import run
 from _progress import progress_bar, workers
+
 from cranium.preparation.collection import open_collection
 from cranium.preparation.report import FORMATS, render, save_figure
 from cranium.preparation.statistics import measure, summarize

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from _cli import run
+
 from cranium.evaluation import masks, provenance, records, results
 
 
@@ -41,7 +42,10 @@ def main() -> None:
     compared = masks.compare_folders(args.pred, args.truth, args.images)
     measured = compared.records
     if args.diagnosis:
-        measured = records.with_types(measured, records.read_diagnosis(args.diagnosis))
+        types = records.read_diagnosis(args.diagnosis)
+    else:
+        types = records.read_manifest(args.truth.resolve().parent.parent)
+    measured = records.with_types(measured, types)
     about = provenance.describe_folders(args.pred, args.truth)
     found = results.evaluate(
         measured,

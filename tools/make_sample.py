@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from _cli import run
+
 from cranium.preparation.sample import copy_sample
 from cranium.preparation.source import FolderSource
 

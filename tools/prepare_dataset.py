@@ -5,6 +5,7 @@ from pathlib import Path
 
 from _cli import run
 from _progress import progress_bar, workers
+
 from cranium.preparation.check import check_tree
 from cranium.preparation.errors import DataError
 from cranium.preparation.plan import UNLABELLED_CHOICES, WINDOWS, Options, Plan, make_plan

@@ -34,8 +34,9 @@ def main() -> None:
         description=__doc__, epilog='example: python tools/print_env.py > env.txt'
     ).parse_args()
     # After the arguments: these take seconds, and --help should not.
-    from cranium.engine import mmcv_ops
     from mmengine.utils.dl_utils import collect_env
+
+    from cranium.engine import mmcv_ops
 
     for name, value in collect_env().items():
         print(f'{name}: {value}')

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from _cli import run
+
 from cranium.evaluation import results
 from cranium.visualization.report import FORMATS
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from _cli import run
+
 from cranium.evaluation import results, results_table
 
 

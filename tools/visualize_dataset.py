@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from _cli import run
+
 from cranium.preparation.collection import open_collection
 from cranium.preparation.raw import HEMORRHAGE_TYPES
 from cranium.preparation.sheets import choose, contact_sheet, load, patient_page

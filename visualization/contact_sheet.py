@@ -6,8 +6,9 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
-from cranium.preparation.sheets import outline
 from PIL import Image, ImageDraw, ImageFont
+
+from cranium.preparation.sheets import outline
 
 TRUTH, PREDICTION = (64, 220, 90), (255, 80, 60)
 PANEL = 256  # pixels, the width and height of a slice on the sheet

@@ -6,6 +6,7 @@ import matplotlib
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
+
 from cranium.visualization.scalars import read_scalars
 
 LOSS, DICE = 'loss', 'pixel/dice_hemorrhage'

@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
+
 from cranium.evaluation import measures
 from cranium.evaluation.records import SliceRecord
 from cranium.evaluation.results import (

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from contourpy import contour_generator
-from cranium.evaluation.records import SliceRecord
 from numpy.typing import NDArray
 from PIL import Image
+
+from cranium.evaluation.records import SliceRecord
 
 
 def slice_figure(record: SliceRecord, side: int = 256) -> str:

@@ -2,10 +2,10 @@ import shutil
 
 import numpy as np
 import pytest
-from cranium.datasets import CraniumDataset
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from cranium.datasets import CraniumDataset
 from tests.conftest import run_command
 
 PIPELINE = [

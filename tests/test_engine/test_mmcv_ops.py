@@ -1,9 +1,9 @@
 import sys
 
 import pytest
-from cranium.engine import mmcv_ops
 from mmengine.utils.dl_utils import mmcv_full_available
 
+from cranium.engine import mmcv_ops
 from tests.conftest import run_command
 
 lite = pytest.mark.skipif(mmcv_full_available(), reason='full mmcv is installed')

@@ -2,14 +2,14 @@ import functools
 import pickle
 import subprocess
 
-import cranium.engine  # noqa: F401  (what is tested)
 import numpy as np
 import pytest
 import torch
-from cranium.engine.safe_checkpoints import restricted_getattr
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
+import cranium.engine  # noqa: F401  (what is tested)
+from cranium.engine.safe_checkpoints import restricted_getattr
 from tests.conftest import run_command
 
 

@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
-from cranium.evaluation import benchmark
 from PIL import Image
+
+from cranium.evaluation import benchmark
 
 from .masks import blobs
 

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from cranium.evaluation import comparison
 from cranium.evaluation.records import SliceRecord, replace
-from scipy import stats
 
 
 def run(dice_of_patients, healthy=1):

@@ -7,8 +7,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from cranium.evaluation import measures, results
-from cranium.evaluation.hemorrhage_metric import LOGGED, HemorrhageMetric
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.evaluator import Evaluator
@@ -20,6 +18,9 @@ from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from PIL import Image
 from torch.utils.data import Dataset
+
+from cranium.evaluation import measures, results
+from cranium.evaluation.hemorrhage_metric import LOGGED, HemorrhageMetric
 
 from . import two_processes
 from .masks import blobs, perturbed, real_masks

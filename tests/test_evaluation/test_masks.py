@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from cranium.evaluation import masks
 from PIL import Image
+
+from cranium.evaluation import masks
 
 from .masks import blobs, perturbed
 

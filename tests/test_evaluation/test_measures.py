@@ -5,9 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-from cranium.evaluation import measures
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+from cranium.evaluation import measures
 
 from .masks import mask_pairs
 

@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from cranium.evaluation import measures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import calibration, metrics
+
+from cranium.evaluation import measures
 
 from .masks import blobs, mask_pairs, perturbed, real_masks
 

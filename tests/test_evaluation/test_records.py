@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cranium.evaluation import measures, records
 
 TRUTH = np.zeros((6, 8), np.uint8)
@@ -139,6 +140,26 @@ class TestDiagnosis:
         file = self.write(tmp_path, '49,one,0,0,0,0,0,0\n')
         with pytest.raises(ValueError, match=r'diagnosis\.csv: line 2'):
             records.read_diagnosis(file)
+
+
+class TestManifest:
+    def test_types_by_slice(self, tmp_path):
+        (tmp_path / 'manifest.csv').write_text(
+            'patient,slice,types,notes\n049,1,,\n049,2,Epidural+Subdural,x\n'
+        )
+        assert records.read_manifest(tmp_path) == {
+            ('049', 1): (),
+            ('049', 2): ('Epidural', 'Subdural'),
+        }
+
+    def test_a_tree_without_one_is_no_error(self, tmp_path):
+        assert records.read_manifest(tmp_path) == {}
+
+    @pytest.mark.parametrize('text', ['a,b\n1,2\n', 'patient,slice,types\n049,x,\n'])
+    def test_another_file_of_that_name_is(self, tmp_path, text):
+        (tmp_path / 'manifest.csv').write_text(text)
+        with pytest.raises(ValueError, match=r'manifest\.csv: not a manifest'):
+            records.read_manifest(tmp_path)
 
 
 class TestNames:

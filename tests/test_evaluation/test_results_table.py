@@ -1,10 +1,11 @@
 """The relation between mIoU and mDice, and the table."""
 
 import pytest
-from cranium.evaluation import measures, results, results_table
-from cranium.evaluation.results_table import Row, contradiction
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cranium.evaluation import measures, results, results_table
+from cranium.evaluation.results_table import Row, contradiction
 
 from .test_summary import LITERAL
 

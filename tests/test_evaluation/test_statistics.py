@@ -4,11 +4,12 @@ import time
 
 import numpy as np
 import pytest
-from cranium.evaluation import statistics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from sklearn import metrics
+
+from cranium.evaluation import statistics
 
 
 @st.composite

@@ -6,8 +6,9 @@ import random
 
 import numpy as np
 import pytest
-from cranium.evaluation import records, results, summary
 from sklearn import metrics
+
+from cranium.evaluation import records, results, summary
 
 from .masks import blobs, perturbed
 

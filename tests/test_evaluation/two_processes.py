@@ -1,8 +1,9 @@
 """A process of a distributed evaluation; apart from the tests, which are slow to import."""
 
 import torch
-from cranium.evaluation.hemorrhage_metric import HemorrhageMetric
 from mmengine.dataset import DefaultSampler
+
+from cranium.evaluation.hemorrhage_metric import HemorrhageMetric
 
 
 def evaluate(rank, world_size, folder, meta):

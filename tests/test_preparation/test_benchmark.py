@@ -2,13 +2,14 @@ import csv
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from cranium.preparation import benchmark
 from cranium.preparation.benchmark import compare_with_predecessor, multiply
 from cranium.preparation.errors import DataError
 from cranium.preparation.prepare import write_plan
 from cranium.preparation.raw import read_raw
 from cranium.preparation.source import find_source
-from PIL import Image
 
 
 def test_a_download_of_any_size(raw_tree, tmp_path):

@@ -2,12 +2,13 @@ import io
 
 import numpy as np
 import pytest
-from cranium.preparation.errors import DataError
-from cranium.preparation.images import decode_gray, encode_png, jpeg_size, uniform_png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
+
+from cranium.preparation.errors import DataError
+from cranium.preparation.images import decode_gray, encode_png, jpeg_size, uniform_png
 
 GRADIENT = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

@@ -15,6 +15,8 @@ from types import SimpleNamespace
 import joblib
 import numpy as np
 import pytest
+from PIL import Image
+
 from cranium.preparation import tree as tree_module
 from cranium.preparation.check import check_tree
 from cranium.preparation.errors import DataError
@@ -22,7 +24,6 @@ from cranium.preparation.plan import Options, make_plan
 from cranium.preparation.prepare import write_plan
 from cranium.preparation.raw import read_raw
 from cranium.preparation.source import find_source
-from PIL import Image
 
 
 def prepare(raw_tree, out, overwrite=False, **options):

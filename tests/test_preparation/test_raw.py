@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from cranium.preparation.errors import DataError
 from cranium.preparation.raw import (
     BACKGROUND,

@@ -3,6 +3,7 @@ import re
 
 import numpy as np
 import pytest
+
 from cranium.preparation.collection import open_collection
 from cranium.preparation.errors import DataError
 from cranium.preparation.plan import Options, make_plan

@@ -3,6 +3,7 @@ import warnings
 import zipfile
 
 import pytest
+
 from cranium.preparation import source as source_module
 from cranium.preparation.errors import DataError
 from cranium.preparation.raw import read_raw

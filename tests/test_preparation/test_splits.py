@@ -1,6 +1,9 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cranium.preparation.errors import DataError
 from cranium.preparation.splits import (
     AUTHORS_FOLDS,
@@ -10,8 +13,6 @@ from cranium.preparation.splits import (
     make_splits,
     read_splits,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def cases_of(patients: dict[str, str]) -> list[Case]:

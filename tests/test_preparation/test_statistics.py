@@ -3,6 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from cranium.preparation.collection import open_collection
 from cranium.preparation.errors import DataError
 from cranium.preparation.plan import Options, make_plan
@@ -19,7 +21,6 @@ from cranium.preparation.statistics import (
     summarize,
 )
 from cranium.preparation.tables import markdown_table
-from PIL import Image
 
 
 def report_on(path: Path, **options) -> dict:

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from PIL import Image
+
 from cranium.visualization.contact_sheet import (
     CAPTION,
     PANEL,
@@ -10,8 +12,6 @@ from cranium.visualization.contact_sheet import (
     draw_panel,
     read_panels,
 )
-from PIL import Image
-
 from tests.conftest import run_command, write_slice
 
 

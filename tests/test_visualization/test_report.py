@@ -11,10 +11,10 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from cranium.evaluation import masks, results
-from cranium.visualization import published, report
 from sklearn import metrics
 
+from cranium.evaluation import masks, results
+from cranium.visualization import published, report
 from tests.test_tools.commands import save_masks
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('chrome')
@@ -222,7 +222,6 @@ def test_a_run_without_pictures_curves_or_hemorrhage(tmp_path):
 
 def test_confusion_at_a_threshold_from_validation(tmp_path):
     from cranium.evaluation.summary import OperatingPoint
-
     from tests.test_evaluation.test_summary import LITERAL
 
     point = OperatingPoint(0.5, 0.5, 'probability', ('900',))

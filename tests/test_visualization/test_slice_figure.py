@@ -4,12 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from cranium.evaluation.records import SliceRecord
-from cranium.visualization import slice_figure
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image, ImageDraw
+
+from cranium.evaluation.records import SliceRecord
+from cranium.visualization import slice_figure
 
 
 def polygons(path):

@@ -4,9 +4,10 @@ import math
 from xml.etree import ElementTree
 
 import pytest
-from cranium.visualization import svg
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cranium.visualization import svg
 
 
 class TestAxis:
