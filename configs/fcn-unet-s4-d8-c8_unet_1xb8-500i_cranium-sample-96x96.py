@@ -10,7 +10,18 @@ train_dataloader = dict(dataset=dict(data_root=data_root))
 val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader
 
-model = dict(backbone=dict(base_channels=8), decode_head=dict(in_channels=8, channels=8))
+model = dict(
+    backbone=dict(base_channels=8),
+    decode_head=dict(
+        in_channels=8,
+        channels=8,
+        # The sample holds five times the hemorrhage of the whole data set.
+        loss_decode=[
+            dict(type='CrossEntropyLoss', loss_name='loss_ce', class_weight=[1.0, 100.0]),
+            dict(type='LovaszLoss', loss_name='loss_lovasz', reduction='none'),
+        ],
+    ),
+)
 
 param_scheduler = [
     dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=0, end=max_iters, by_epoch=False)

@@ -3,10 +3,10 @@
 import io
 import struct
 import warnings
-import zlib
 from functools import lru_cache
 
 import numpy as np
+from isal import isal_zlib
 from PIL import Image
 
 from cranium.preparation.errors import DataError
@@ -77,8 +77,8 @@ def encode_png(pixels: np.ndarray) -> bytes:
     """Encode an 8-bit PNG, several times faster than a general writer.
 
     A general writer tries five filters on every row. For CT the row above predicts well, so one
-    filter (`Up`) suffices; what is left is mostly zeros in runs, for which zlib's run-length
-    strategy is as small as its search for matches, and faster. Figures: docs/performance.md.
+    filter (`Up`) suffices. ISA-L then deflates in a quarter of zlib's time, to a file as small;
+    its bytes, never the pixels, may differ between processors. Figures: docs/performance.md.
 
     Args:
         pixels (np.ndarray): (height, width) gray or (height, width, 3) RGB, uint8.
@@ -93,20 +93,20 @@ def encode_png(pixels: np.ndarray) -> bytes:
     filtered[:, 0] = _FILTER_UP
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    deflate = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
     header = struct.pack('>IIBBBBB', width, height, 8, color_type, 0, 0, 0)
     return b''.join(
         (
             b'\x89PNG\r\n\x1a\n',
             _chunk(b'IHDR', header),
-            _chunk(b'IDAT', deflate.compress(filtered) + deflate.flush()),
+            _chunk(b'IDAT', isal_zlib.compress(filtered, 1)),
             _chunk(b'IEND', b''),
         )
     )
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind + body))
+    checksum = isal_zlib.crc32(kind + body)
+    return struct.pack('>I', len(body)) + kind + body + struct.pack('>I', checksum)
 
 
 @lru_cache(maxsize=16)

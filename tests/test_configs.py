@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_command
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').glob('*.py'))
 PREDECESSORS = {
@@ -82,3 +82,24 @@ def test_predecessors_experiments(name, lr):
 
 def test_names_of_configs_tell_them_apart():
     assert PREDECESSORS.keys() <= {path.stem for path in CONFIGS}
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        ['--split', 'authors', '--fold', '2'],
+        ['--split', 'slice'],
+        ['--window', 'bone'],
+        ['--window', 'brain-bone'],
+    ],
+    ids=' '.join,
+)
+def test_every_protocol_and_window_trains(options, tmp_path):
+    tree = tmp_path / 'data'
+    prepare = ['python', 'tools/prepare_dataset.py', '--source', 'data/sample', '--out', tree]
+    run_command(*prepare, *options)
+    config = Config.fromfile(CONFIGS[-1])
+    shrink(config, tree, tmp_path / 'work')
+    config.experiment_name = ' '.join(options)
+    Runner.from_cfg(config).train()
+    assert (tmp_path / 'work/iter_2.pth').exists()
