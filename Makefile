@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 TORCH_INDEX ?=
 
 WORK = work_dirs/quickstart
-CONFIG = configs/fcn-unet-s4-d8-c8_unet_1xb8-500i_cranium-sample-96x96
+CONFIG = configs/fcn-unet-s4-d8-c8_unet_1xb8-400i_cranium-sample-96x96
 REAL = configs/fcn-unet-s5-d16_unet_1xb16-0.01-20k_cranium-512x512
 # mim and pip then need no activated environment; OpenMMLab's tools warn about their own imports.
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -28,15 +28,15 @@ $(VENV)/installed: constraints.txt pyproject.toml setup.py $(wildcard */__init__
 	@touch $@
 
 quickstart: install ## train and test a small model on data/sample (about 3 minutes)
-	python tools/prepare_dataset.py --source data/sample --out $(WORK)/data
+	python tools/prepare_dataset.py --source data/sample --out $(WORK)/data --overwrite
 	mim train mmseg $(CONFIG).py --work-dir $(WORK)
-	mim test mmseg $(CONFIG).py --checkpoint $(WORK)/iter_500.pth --work-dir $(WORK)/test --out $(WORK)/predictions
+	mim test mmseg $(CONFIG).py --checkpoint $(WORK)/iter_400.pth --work-dir $(WORK)/test --out $(WORK)/predictions
 	python tools/plot_curves.py $(WORK) --out $(WORK)/curves.png
 	python tools/draw_predictions.py $(WORK)/predictions --data $(WORK)/data --out $(WORK)/contact_sheet.png \
-	  --title 'Quickstart: a demonstration on two patients, not a claim'
+	  --title 'Quickstart: a demonstration, not a claim'
 	@printf '%s\n' '' \
 	  'Done. This model has seen a few dozen slices: its figures are a demonstration, not a claim.' \
-	  '  checkpoint     $(WORK)/iter_500.pth' \
+	  '  checkpoint     $(WORK)/iter_400.pth' \
 	  '  metrics        $(WORK)/test/evaluation/summary.json' \
 	  '  loss curve     $(WORK)/curves.png' \
 	  '  contact sheet  $(WORK)/contact_sheet.png' \
@@ -45,7 +45,7 @@ quickstart: install ## train and test a small model on data/sample (about 3 minu
 	  '  mim train mmseg $(REAL).py' \
 	  '  mim test mmseg $(REAL).py --checkpoint work_dirs/$(notdir $(REAL))/iter_20000.pth'
 
-test: install ## run the tests
+test: install ## run the tests, but for those that take minutes
 	python -m pytest -m "not slow"
 
 test-slow: install ## run the tests that take minutes; CT_ICH_ROOT names the real slices

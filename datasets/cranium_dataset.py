@@ -56,7 +56,10 @@ class CheckLabels(BaseTransform):
             wrong = ', '.join(map(str, labels[labels >= self.num_classes][:5]))
             valid = ', '.join(map(str, range(self.num_classes)))
             msg = f'{path} holds the value {wrong}; expected only {valid}.'
-        raise ValueError(f'{msg} Write the masks again: `{PREPARE} --overwrite`.')
+        raise ValueError(
+            f'{msg} `{PREPARE} --check` lists the files that are not as they were written, and '
+            '`--overwrite` writes them anew; --out names the tree.'
+        )
 
 
 @DATASETS.register_module()

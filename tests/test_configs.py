@@ -80,10 +80,6 @@ def test_predecessors_experiments(name, lr):
     ]
 
 
-def test_names_of_configs_tell_them_apart():
-    assert PREDECESSORS.keys() <= {path.stem for path in CONFIGS}
-
-
 @pytest.mark.parametrize(
     'options',
     [

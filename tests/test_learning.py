@@ -16,7 +16,7 @@ def train(tree, work_dir) -> float:
         options += [
             f'{part}_dataloader.dataset.data_prefix.{folder}/train' for part in ('val', 'test')
         ]
-    options += ['train_cfg.val_interval=500']
+    options += ['train_cfg.val_interval=400']
     command = ['mim', 'train', 'mmseg', QUICKSTART, '--work-dir', work_dir]
     run_command(*command, '--cfg-options', *options)
     (scalars,) = work_dir.glob('*/vis_data/scalars.json')

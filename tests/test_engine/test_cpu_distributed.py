@@ -61,4 +61,5 @@ def test_the_gap_is_still_there():
     """Once this fails, engine/cpu_distributed.py can be deleted."""
     launched = dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', MASTER_ADDR='localhost')
     code = "import mmengine.dist; mmengine.dist.init_dist('pytorch', backend='gloo')"
-    run_command('python', '-c', code, env=launched | {'MASTER_PORT': '29876'}, status=1)
+    output = run_command('python', '-c', code, env=launched | {'MASTER_PORT': '29876'}, status=1)
+    assert 'cuda' in output.lower()

@@ -1,4 +1,5 @@
-# mmseg's UNet-FCN for two classes and whole images, without the auxiliary head.
+# mmseg's UNet-FCN for two classes and whole images, without the auxiliary head. It keeps mmseg's
+# normalisation for photographs, since the results table to compare with was made with it.
 _base_ = 'mmseg::_base_/models/fcn_unet_s5-d16.py'
 
 data_preprocessor = dict(size=(512, 512))

@@ -1,10 +1,10 @@
 # The quickstart: shows that everything works; its figures are a demonstration, not a claim.
 # Prepare: python tools/prepare_dataset.py --source data/sample --out work_dirs/quickstart/data
-# Train:   mim train mmseg configs/fcn-unet-s4-d8-c8_unet_1xb8-500i_cranium-sample-96x96.py --work-dir work_dirs/quickstart
-# Test:    mim test mmseg configs/fcn-unet-s4-d8-c8_unet_1xb8-500i_cranium-sample-96x96.py --checkpoint work_dirs/quickstart/iter_500.pth
+# Train:   mim train mmseg configs/fcn-unet-s4-d8-c8_unet_1xb8-400i_cranium-sample-96x96.py --work-dir work_dirs/quickstart
+# Test:    mim test mmseg configs/fcn-unet-s4-d8-c8_unet_1xb8-400i_cranium-sample-96x96.py --checkpoint work_dirs/quickstart/iter_400.pth
 _base_ = ['fcn-unet-s4-d8-c16_unet_1xb8-2k_cranium-96x96.py']
 
-max_iters = 500
+max_iters = 400
 data_root = 'work_dirs/quickstart/data'
 train_dataloader = dict(dataset=dict(data_root=data_root))
 val_dataloader = dict(dataset=dict(data_root=data_root))
