@@ -143,6 +143,9 @@ def _refuse_loss(plan: Plan, out: Path, rows: dict[str, Row], recorded: dict, re
         if plan.options.splits_file is None or not path.samefile(plan.options.splits_file):
             msg = f'{path}: changed since it was written; add --overwrite to replace it'
             raise DataError(f'{msg}, or --splits {path} to use it' if name == SPLITS else msg)
+    if recorded['options'].get('splits_file') and plan.options.splits_file is None:
+        msg = f'{out}: its folds came from a file, and would be drawn anew'
+        raise DataError(f'{msg}; add --splits {out / SPLITS} to keep them, or --overwrite')
 
 
 def _batches(

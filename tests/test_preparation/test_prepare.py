@@ -258,6 +258,15 @@ def test_edited_splits_are_used_or_refused_but_not_lost(raw_tree, out):
     prepare(raw_tree, out, splits_file=path)
     assert rows_of(out)[f'{clean}_001']['split'] == 'val'
     assert list(check_tree(out)) == []
+    kept = path.read_bytes()
+    with pytest.raises(DataError, match=f'folds came from a file.* add --splits {path} to keep'):
+        prepare(raw_tree, out, fold=1)
+    assert path.read_bytes() == kept
+    prepare(raw_tree, out, fold=1, splits_file=path)
+    assert json.loads(path.read_bytes())['folds'] == json.loads(kept)['folds']
+    assert rows_of(out)[f'{clean}_001']['split'] == 'train'
+    prepare(raw_tree, out, fold=1, overwrite=True)
+    assert clean not in json.loads(path.read_bytes())['folds'][0]['members']
 
 
 @pytest.mark.parametrize(
