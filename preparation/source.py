@@ -57,10 +57,11 @@ class FolderSource:
             DataError: A symbolic link among them.
             OSError: A folder that cannot be read.
         """
-        tables = [entry for entry in _scan(self.root) if entry.name.lower().endswith('.csv')]
-        start = len(str(self.root)) + 1
-        paths = list(_files_below(tables)) + list(_files_below(_scan(self.root / PATIENTS)))
-        return [path[start:].replace(os.sep, '/') for path in paths]
+        # Joined as text, because a Path drops './', with which a scan of '.' begins its paths.
+        prefix = os.path.join(self.root, '')
+        tables = [entry for entry in _scan(prefix) if entry.name.lower().endswith('.csv')]
+        paths = [*_files_below(tables), *_files_below(_scan(prefix + PATIENTS))]
+        return [path.removeprefix(prefix).replace(os.sep, '/') for path in paths]
 
     def read(self, member: str) -> bytes:
         """Return the content of a member.
@@ -153,8 +154,8 @@ def find_source(path: Path) -> Source:
         return source
     if not path.is_dir():
         raise DataError(f'{path}: no such file or folder; {_where_to_get_it()}')
-    if path.name == PATIENTS:
-        return FolderSource(path.parent)
+    if path.absolute().name == PATIENTS:
+        return FolderSource(path.parent if path.name else path.absolute().parent)
     level = [path]
     for _ in range(_WRAPPING_FOLDERS + 1):
         found = [FolderSource(folder) for folder in level if (folder / PATIENTS).is_dir()]

@@ -1,6 +1,7 @@
 import stat
 import warnings
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,19 @@ def test_folders_as_users_have_them(raw_tree, tmp_path, wrapping):
 
 def test_the_patients_folder_itself(raw_tree):
     assert find_source(raw_tree.root / 'Patients_CT') == FolderSource(raw_tree.root)
+
+
+@pytest.mark.parametrize(
+    ('inside', 'place'),
+    [('', '.'), ('', 'Patients_CT'), ('Patients_CT', '.'), ('Patients_CT', '..')],
+)
+def test_from_inside_the_download(raw_tree, monkeypatch, inside, place):
+    expected = read_raw(find_source(raw_tree.root)).slices
+    monkeypatch.chdir(raw_tree.root / inside)
+    found = find_source(Path(place))
+    assert read_raw(found).slices == expected
+    assert 'hemorrhage_diagnosis.csv' in found.members()
+    assert found.read(expected[0].brain)
 
 
 @pytest.mark.parametrize('prefix', ['', f'{WRAPPING}/', f'archive/{WRAPPING}/'])
