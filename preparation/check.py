@@ -41,7 +41,7 @@ def check_tree(out: Path) -> Iterator[str]:
     for path in sorted(set(files_in(out)) - listed):
         yield f'{out / path}: foreign, not in the manifest'
     yield from _compare_counts(out, recorded, rows)
-    if recorded['options'].get('split') != 'slice':
+    if recorded['options']['split'] != 'slice':
         yield from _find_leaks(out, rows)
 
 
@@ -55,7 +55,7 @@ def _compare(out: Path, name: str, sha256: str) -> Iterator[str]:
 
 def _compare_counts(out: Path, recorded: dict, rows: list[Row]) -> Iterator[str]:
     slices = Counter(row.split for row in rows)
-    counts = {split: numbers.get('slices') for split, numbers in recorded['splits'].items()}
+    counts = {split: numbers['slices'] for split, numbers in recorded['splits'].items()}
     if counts != dict(slices):
         yield f'{out / "dataset.json"}: changed, its counts are not those of the manifest'
 

@@ -124,6 +124,9 @@ class ZipSource:
             return archive.read(info)
         except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f'{name}: damaged ({error}); download the zip again') from error
+        except RuntimeError as error:  # a compression that Python lacks, or a password
+            msg = f'{name}: cannot be unpacked ({error}); unpack the zip and name its folder'
+            raise DataError(msg) from error
 
     def describe(self, member: str) -> str:
         """Name a member in a message."""
@@ -212,7 +215,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     """Open a zip once in each process, after its directory has been found safe."""
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         msg = f'{path}: not a readable zip ({error}); download it again'
         raise DataError(msg) from error
     seen = set()

@@ -19,6 +19,7 @@ from PIL import Image
 
 from cranium.preparation import tree as tree_module
 from cranium.preparation.check import check_tree
+from cranium.preparation.collection import open_collection
 from cranium.preparation.errors import DataError
 from cranium.preparation.plan import Options, make_plan
 from cranium.preparation.prepare import write_plan
@@ -525,6 +526,31 @@ def test_check_finds_a_leak(raw_tree, out):
 def test_check_without_a_tree(tmp_path):
     with pytest.raises(DataError, match=r'dataset\.json: not a prepared data set; run'):
         list(check_tree(tmp_path))
+
+
+@pytest.mark.parametrize(
+    'damage',
+    [
+        {'options': None},
+        {'options': {}},
+        {'options': {'mask_threshold': '127', 'split': 'patient'}},
+        {'options': {'mask_threshold': 127, 'split': []}},
+        {'splits': None},
+        {'splits': {'train': 3}},
+        {'splits': {'train': {}}},
+        {'files': ['manifest.csv']},
+        {'files': {'manifest.csv': 1}},
+        {'files': {'../manifest.csv': ''}},
+    ],
+    ids=str,
+)
+def test_a_damaged_dataset_json(raw_tree, out, damage):
+    prepare(raw_tree, out)
+    path = out / 'dataset.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    for use in (prepare, lambda _, out: list(check_tree(out)), lambda _, out: open_collection(out)):
+        with pytest.raises(DataError, match=r'dataset\.json: not a prepared data set; run'):
+            use(raw_tree, out)
 
 
 def test_check_of_an_interrupted_swap(raw_tree, out):

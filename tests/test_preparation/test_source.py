@@ -167,6 +167,38 @@ def test_a_damaged_member(raw_tree, tmp_path):
         find_source(path).read('Patients_CT/049/brain/2.jpg')
 
 
+@pytest.mark.parametrize(
+    ('offsets', 'value', 'message'),
+    [
+        ((8, 10), 9, 'That compression method is not supported'),
+        ((6, None), 1, 'password|encrypted'),
+    ],
+)
+def test_a_member_that_python_cannot_unpack(tmp_path, offsets, value, message):
+    """A method of compression, or a flag, in the member's own header and in the directory."""
+    path = write_zip(tmp_path / 'x.zip')
+    content = bytearray(path.read_bytes())
+    local, directory = offsets
+    content[content.index(b'PK\3\4') + local] = value
+    if directory:
+        content[content.index(b'PK\1\2') + directory] = value
+    path.write_bytes(content)
+    source = find_source(path)
+    if not directory:  # what the directory hides, as in a zip made to deceive
+        source_module._open_zip(path).infolist()[0].flag_bits |= 1
+    with pytest.raises(DataError, match=rf'1.jpg: cannot be unpacked \(.*({message}).*; unpack'):
+        source.read('Patients_CT/049/brain/1.jpg')
+
+
+def test_a_zip_of_a_version_to_come(tmp_path):
+    path = write_zip(tmp_path / 'x.zip')
+    content = bytearray(path.read_bytes())
+    content[content.index(b'PK\1\2') + 6] = 99
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r'x.zip: not a readable zip .*version 9.9'):
+        find_source(path)
+
+
 def test_a_file_that_may_not_be_read(raw_tree, monkeypatch):
     def refuse(path):
         raise PermissionError(13, 'Permission denied', str(path))
