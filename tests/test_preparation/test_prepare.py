@@ -193,6 +193,19 @@ def test_other_options_need_overwrite(raw_tree, out):
     assert prepare(raw_tree, out, window='bone', overwrite=True) == {'written': 15}
 
 
+def test_an_upgrade_needs_overwrite_only_where_it_writes_other_bytes(raw_tree, out, monkeypatch):
+    prepare(raw_tree, out)
+    for module in ('plan', 'splits'):
+        monkeypatch.setattr(
+            f'cranium.preparation.{module}.version', lambda name: '99.0', raising=False
+        )
+    assert prepare(raw_tree, out) == {'linked': 15}
+    monkeypatch.setattr('cranium.preparation.plan.ENCODING', 99)
+    with pytest.raises(DataError, match=r'prepared with encoding 2, not 99; add --overwrite'):
+        prepare(raw_tree, out)
+    assert prepare(raw_tree, out, overwrite=True) == {'written': 15}
+
+
 def test_a_mask_corrected_by_hand_is_not_lost(raw_tree, out):
     prepare(raw_tree, out)
     corrected = out / rows_of(out)['049_002']['image'].replace('images', 'masks')
