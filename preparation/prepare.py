@@ -32,6 +32,7 @@ from cranium.preparation.tree import (
     MASKS,
     SPLITS,
     Row,
+    dataset_digest,
     link_file,
     locked,
     manifest_writer,
@@ -348,4 +349,4 @@ def _dataset_json(plan: Plan, tally: _Tally, new: Path) -> str:
         'unknown_files': list(plan.raw.unknown_files),
         'files': {name: sha256_file(new / name) for name in (MANIFEST, SPLITS)},
     }
-    return json.dumps(content, indent=1) + '\n'
+    return json.dumps({**content, 'sha256': dataset_digest(content)}, indent=1) + '\n'

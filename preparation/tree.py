@@ -151,6 +151,12 @@ def _is_dataset(content: dict) -> bool:
     )
 
 
+def dataset_digest(content: dict) -> str:
+    """Return the SHA-256 of ``dataset.json``'s content, apart from its own ``sha256``."""
+    rest = {name: value for name, value in content.items() if name != 'sha256'}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

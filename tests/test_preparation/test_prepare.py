@@ -528,6 +528,23 @@ def test_check_finds_missing_changed_and_foreign(raw_tree, out):
     assert snapshot(out) == before
 
 
+@pytest.mark.parametrize(
+    ('old', 'new'),
+    [
+        ('"mask_threshold": 127', '"mask_threshold": 254'),
+        ('"source": "raw"', '"source": "another"'),
+        ('"sha256": ', '"no_sha256": '),
+    ],
+)
+def test_check_finds_a_changed_dataset_json(raw_tree, out, old, new):
+    prepare(raw_tree, out)
+    path = out / 'dataset.json'
+    text = path.read_text()
+    path.write_text(text.replace(old, new))
+    assert path.read_text() != text
+    assert list(check_tree(out)) == [f'{path}: changed']
+
+
 def test_check_finds_a_leak(raw_tree, out):
     prepare(raw_tree, out, split='slice')
     path = out / 'dataset.json'
