@@ -144,7 +144,8 @@ def find_source(path: Path) -> Source:
             three wrapping folders in between.
 
     Returns:
-        Source: Where to read from. An unpacked folder is preferred to a zip beside it.
+        Source: Where to read from. An unpacked folder is preferred to a zip, whichever lies
+        deeper.
 
     Raises:
         DataError: Nothing there, more than one download, or an unsafe or damaged zip.
@@ -159,17 +160,32 @@ def find_source(path: Path) -> Source:
         raise DataError(f'{path}: no such file or folder; {_where_to_get_it()}')
     if path.absolute().name == PATIENTS:
         return FolderSource(path.parent if path.name else path.absolute().parent)
-    level = [path]
-    for _ in range(_WRAPPING_FOLDERS + 1):
-        found = [FolderSource(folder) for folder in level if (folder / PATIENTS).is_dir()]
-        zips = sorted(entry.path for folder in level for entry in _scan(folder) if _is_zip(entry))
-        found = found or [source for name in zips if (source := _zip_source(Path(name)))]
-        if len(found) > 1:
-            raise DataError(f'{path}: several downloads, {found[0]} and {found[1]}; name one')
-        if found:
-            return found[0]
-        level = [Path(entry.path) for folder in level for entry in _scan(folder) if _wraps(entry)]
+    for look in (_folders, _zips):
+        for level in _levels(path):
+            found = look(level)
+            if len(found) > 1:
+                raise DataError(f'{path}: several downloads, {found[0]} and {found[1]}; name one')
+            if found:
+                return found[0]
     raise DataError(f'{path}: no ct-ich download in it; {_where_to_get_it()}')
+
+
+def _levels(path: Path) -> Iterator[list[Path]]:
+    """Yield the folder, then what may wrap a download in it, a level deeper each time."""
+    level = [path]
+    yield level
+    for _ in range(_WRAPPING_FOLDERS):
+        level = [Path(entry.path) for folder in level for entry in _scan(folder) if _wraps(entry)]
+        yield level
+
+
+def _folders(level: Iterable[Path]) -> list[Source]:
+    return [FolderSource(folder) for folder in level if (folder / PATIENTS).is_dir()]
+
+
+def _zips(level: Iterable[Path]) -> list[Source]:
+    paths = sorted(entry.path for folder in level for entry in _scan(folder) if _is_zip(entry))
+    return [source for path in paths if (source := _zip_source(Path(path)))]
 
 
 def _where_to_get_it() -> str:

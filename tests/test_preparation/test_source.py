@@ -70,6 +70,15 @@ def test_a_folder_is_preferred_to_the_zip_it_came_from(raw_tree, tmp_path):
     assert isinstance(find_source(raw_tree.root), FolderSource)
 
 
+@pytest.mark.parametrize('wrapping', [WRAPPING, f'a/b/{WRAPPING}'])
+def test_a_folder_is_preferred_to_a_zip_above_it(raw_tree, tmp_path, wrapping):
+    data = tmp_path / 'data'
+    (data / wrapping).parent.mkdir(parents=True)
+    zip_tree(raw_tree, data / 'archive.zip')
+    raw_tree.root.rename(data / wrapping)
+    assert find_source(data) == FolderSource(data / wrapping)
+
+
 def test_the_sample_is_used_only_when_named(raw_tree, tmp_path):
     data = tmp_path / 'data'
     data.mkdir()
