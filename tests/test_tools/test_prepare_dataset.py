@@ -105,6 +105,9 @@ def test_authors_split_of_the_sample(tmp_path):
         ['--jobs', '0'],
         ['--seed', '-1'],
         ['--check', '--dry-run'],
+        ['--splits', 'splits.json', '--split', 'patient'],
+        ['--splits', 'splits.json', '--folds', '5'],
+        ['--splits', 'splits.json', '--seed', '0'],
         ['--windows', 'brain'],
     ],
 )
