@@ -37,7 +37,7 @@ def compare_with_predecessor(source: Path, slices: int, rounds: int) -> dict[str
         predecessor's one.
 
     Raises:
-        DataError: A pixel differs from Pillow's decode.
+        DataError: A pixel of an image or a mask differs from Pillow's decode.
     """
     from joblib import parallel_config
 
@@ -100,11 +100,17 @@ def _predecessor(plan: Plan, out: Path) -> None:
 
 
 def _assert_pixels(plan: Plan, out: Path) -> None:
+    root = plan.raw.source.root
     by_name: dict[str, RawSlice] = {planned.slice.name: planned.slice for planned in plan.slices}
     for row in read_manifest(out):
-        expected = np.asarray(Image.open(plan.raw.source.root / by_name[row.name].brain))
-        if not np.array_equal(np.asarray(Image.open(out / row.image)), expected):
-            raise DataError(f'{row.image}: other pixels than Pillow decodes')
+        item = by_name[row.name]
+        image = np.asarray(Image.open(root / item.brain))
+        mask = np.zeros_like(image)
+        if item.mask:
+            mask[np.asarray(Image.open(root / item.mask)) > plan.options.mask_threshold] = 1
+        for path, expected in ((row.image, image), (row.mask, mask)):
+            if not np.array_equal(np.asarray(Image.open(out / path)), expected):
+                raise DataError(f'{out / path}: other pixels than Pillow decodes; report it')
 
 
 def scale(source: Path, sizes: Sequence[int], command: Sequence[str]) -> list[dict[str, float]]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from cranium.preparation.errors import DataError
 from cranium.preparation.tree import (
+    DATASET,
     Row,
+    dataset_digest,
     files_in,
     is_interrupted,
     read_dataset_json,
@@ -32,6 +34,8 @@ def check_tree(out: Path) -> Iterator[str]:
         raise DataError(f'{out}: a run was killed; run tools/prepare_dataset.py again to finish it')
     recorded = read_dataset_json(out)
     rows = [row for row in read_manifest(out) if row.image]
+    if recorded.get('sha256') != dataset_digest(recorded):
+        yield f'{out / DATASET}: changed'
     for name, sha256 in recorded['files'].items():
         yield from _compare(out, name, sha256)
     for row in rows:
@@ -41,7 +45,7 @@ def check_tree(out: Path) -> Iterator[str]:
     for path in sorted(set(files_in(out)) - listed):
         yield f'{out / path}: foreign, not in the manifest'
     yield from _compare_counts(out, recorded, rows)
-    if recorded['options'].get('split') != 'slice':
+    if recorded['options']['split'] != 'slice':
         yield from _find_leaks(out, rows)
 
 
@@ -55,9 +59,9 @@ def _compare(out: Path, name: str, sha256: str) -> Iterator[str]:
 
 def _compare_counts(out: Path, recorded: dict, rows: list[Row]) -> Iterator[str]:
     slices = Counter(row.split for row in rows)
-    counts = {split: numbers.get('slices') for split, numbers in recorded['splits'].items()}
+    counts = {split: numbers['slices'] for split, numbers in recorded['splits'].items()}
     if counts != dict(slices):
-        yield f'{out / "dataset.json"}: changed, its counts are not those of the manifest'
+        yield f'{out / DATASET}: changed, its counts are not those of the manifest'
 
 
 def _find_leaks(out: Path, rows: list[Row]) -> Iterator[str]:

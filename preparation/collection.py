@@ -10,7 +10,7 @@ from PIL import Image
 from cranium.preparation.errors import DataError
 from cranium.preparation.images import IGNORE, MASK_THRESHOLD, decode_gray
 from cranium.preparation.raw import MASKED, UNLABELLED, Demographics, read_raw
-from cranium.preparation.source import FolderSource, Source, find_source
+from cranium.preparation.source import PATIENTS, FolderSource, Source, find_source
 from cranium.preparation.splits import Case, make_splits, read_splits
 from cranium.preparation.tree import MANIFEST, SPLITS, read_dataset_json, read_manifest
 
@@ -86,7 +86,7 @@ def _open_prepared(path: Path, mask_threshold: int) -> Collection:
     options = read_dataset_json(path)['options']
     if options['mask_threshold'] != mask_threshold:
         msg = f'{path}: prepared with mask threshold {options["mask_threshold"]}'
-        raise DataError(f'{msg}, not {mask_threshold}; give --source the raw download')
+        raise DataError(f'{msg}, not {mask_threshold}; use --source {_raw_download(path)}')
     rows = [row for row in read_manifest(path) if row.image]
     items = [
         Item(
@@ -109,6 +109,15 @@ def _open_prepared(path: Path, mask_threshold: int) -> Collection:
     return Collection(
         FolderSource(path), items, people, folds, splits.protocol, mask_threshold, True
     )
+
+
+def _raw_download(path: Path) -> str:
+    """Name the download in a prepared tree so that it is not taken for that tree."""
+    try:
+        source = find_source(path)
+    except DataError:
+        return 'with the raw download: its zip, or its folder Patients_CT'
+    return str(source.root / PATIENTS if isinstance(source, FolderSource) else source)
 
 
 def _open_raw(path: Path, mask_threshold: int) -> Collection:

@@ -17,6 +17,9 @@ MASK_THRESHOLD = 127
 IGNORE = 255
 """The mask value that mmseg's losses and metrics leave out."""
 
+ENCODING = 2
+"""Raised whenever the same pixels are written as other bytes, which then replace the old ones."""
+
 # The largest slice of the data set has 650 x 650 pixels.
 _MAX_PIXELS = 4096 * 4096
 _FILTER_UP = 2

@@ -2,10 +2,9 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-from cranium.preparation.images import MASK_THRESHOLD
+from cranium.preparation.images import ENCODING, MASK_THRESHOLD
 from cranium.preparation.raw import MASKED, UNLABELLED, RawDataset, RawSlice
 from cranium.preparation.splits import (
     ROLES,
@@ -54,7 +53,7 @@ class Options:
         return {
             'window': self.window,
             'mask_threshold': self.mask_threshold,
-            'cranium': version('cranium'),
+            'encoding': ENCODING,
         }
 
 

@@ -32,6 +32,7 @@ from cranium.preparation.tree import (
     MASKS,
     SPLITS,
     Row,
+    dataset_digest,
     link_file,
     locked,
     manifest_writer,
@@ -143,6 +144,9 @@ def _refuse_loss(plan: Plan, out: Path, rows: dict[str, Row], recorded: dict, re
         if plan.options.splits_file is None or not path.samefile(plan.options.splits_file):
             msg = f'{path}: changed since it was written; add --overwrite to replace it'
             raise DataError(f'{msg}, or --splits {path} to use it' if name == SPLITS else msg)
+    if recorded['options'].get('splits_file') and plan.options.splits_file is None:
+        msg = f'{out}: its folds came from a file, and would be drawn anew'
+        raise DataError(f'{msg}; add --splits {out / SPLITS} to keep them, or --overwrite')
 
 
 def _batches(
@@ -345,4 +349,4 @@ def _dataset_json(plan: Plan, tally: _Tally, new: Path) -> str:
         'unknown_files': list(plan.raw.unknown_files),
         'files': {name: sha256_file(new / name) for name in (MANIFEST, SPLITS)},
     }
-    return json.dumps(content, indent=1) + '\n'
+    return json.dumps({**content, 'sha256': dataset_digest(content)}, indent=1) + '\n'

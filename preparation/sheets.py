@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cranium.preparation.collection import Collection, Item, read_image, read_mask
 from cranium.preparation.errors import DataError
 from cranium.preparation.images import IGNORE
-from cranium.preparation.raw import MASKED, UNLABELLED
+from cranium.preparation.raw import BACKGROUND, MASKED, UNLABELLED
 
 # The files carry no orientation; anatomy and the published figures agree with this.
 CONVENTION = "Shown as stored, by radiological convention: the patient's right is on the left."
@@ -93,7 +93,7 @@ def choose(
     fitting = [
         item
         for item in collection.items
-        if (item.label == MASKED) != clean
+        if item.label == (BACKGROUND if clean else MASKED)
         and (not patients or item.patient in patients)
         and (kind is None or kind in item.types)
         and (pixels is None or _has_pixels(collection, item, *pixels))
@@ -108,7 +108,8 @@ def _has_pixels(collection: Collection, item: Item, least: int, most: int | None
     if item.mask is None:
         return False
     mask = read_mask(collection.source, item, collection.mask_threshold, (1, 1))
-    return least <= np.count_nonzero(mask == 1) <= (most or mask.size)
+    pixels = np.count_nonzero(mask == 1)
+    return least <= pixels and (most is None or pixels <= most)
 
 
 def load(collection: Collection, item: Item) -> View:

@@ -57,10 +57,11 @@ class FolderSource:
             DataError: A symbolic link among them.
             OSError: A folder that cannot be read.
         """
-        tables = [entry for entry in _scan(self.root) if entry.name.lower().endswith('.csv')]
-        start = len(str(self.root)) + 1
-        paths = list(_files_below(tables)) + list(_files_below(_scan(self.root / PATIENTS)))
-        return [path[start:].replace(os.sep, '/') for path in paths]
+        # Joined as text, because a Path drops './', with which a scan of '.' begins its paths.
+        prefix = os.path.join(self.root, '')
+        tables = [entry for entry in _scan(prefix) if entry.name.lower().endswith('.csv')]
+        paths = [*_files_below(tables), *_files_below(_scan(prefix + PATIENTS))]
+        return [path.removeprefix(prefix).replace(os.sep, '/') for path in paths]
 
     def read(self, member: str) -> bytes:
         """Return the content of a member.
@@ -123,6 +124,9 @@ class ZipSource:
             return archive.read(info)
         except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f'{name}: damaged ({error}); download the zip again') from error
+        except RuntimeError as error:  # a compression that Python lacks, or a password
+            msg = f'{name}: cannot be unpacked ({error}); unpack the zip and name its folder'
+            raise DataError(msg) from error
 
     def describe(self, member: str) -> str:
         """Name a member in a message."""
@@ -140,7 +144,8 @@ def find_source(path: Path) -> Source:
             three wrapping folders in between.
 
     Returns:
-        Source: Where to read from. An unpacked folder is preferred to a zip beside it.
+        Source: Where to read from. An unpacked folder is preferred to a zip, whichever lies
+        deeper.
 
     Raises:
         DataError: Nothing there, more than one download, or an unsafe or damaged zip.
@@ -153,19 +158,34 @@ def find_source(path: Path) -> Source:
         return source
     if not path.is_dir():
         raise DataError(f'{path}: no such file or folder; {_where_to_get_it()}')
-    if path.name == PATIENTS:
-        return FolderSource(path.parent)
-    level = [path]
-    for _ in range(_WRAPPING_FOLDERS + 1):
-        found = [FolderSource(folder) for folder in level if (folder / PATIENTS).is_dir()]
-        zips = sorted(entry.path for folder in level for entry in _scan(folder) if _is_zip(entry))
-        found = found or [source for name in zips if (source := _zip_source(Path(name)))]
-        if len(found) > 1:
-            raise DataError(f'{path}: several downloads, {found[0]} and {found[1]}; name one')
-        if found:
-            return found[0]
-        level = [Path(entry.path) for folder in level for entry in _scan(folder) if _wraps(entry)]
+    if path.absolute().name == PATIENTS:
+        return FolderSource(path.parent if path.name else path.absolute().parent)
+    for look in (_folders, _zips):
+        for level in _levels(path):
+            found = look(level)
+            if len(found) > 1:
+                raise DataError(f'{path}: several downloads, {found[0]} and {found[1]}; name one')
+            if found:
+                return found[0]
     raise DataError(f'{path}: no ct-ich download in it; {_where_to_get_it()}')
+
+
+def _levels(path: Path) -> Iterator[list[Path]]:
+    """Yield the folder, then what may wrap a download in it, a level deeper each time."""
+    level = [path]
+    yield level
+    for _ in range(_WRAPPING_FOLDERS):
+        level = [Path(entry.path) for folder in level for entry in _scan(folder) if _wraps(entry)]
+        yield level
+
+
+def _folders(level: Iterable[Path]) -> list[Source]:
+    return [FolderSource(folder) for folder in level if (folder / PATIENTS).is_dir()]
+
+
+def _zips(level: Iterable[Path]) -> list[Source]:
+    paths = sorted(entry.path for folder in level for entry in _scan(folder) if _is_zip(entry))
+    return [source for path in paths if (source := _zip_source(Path(path)))]
 
 
 def _where_to_get_it() -> str:
@@ -211,7 +231,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     """Open a zip once in each process, after its directory has been found safe."""
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         msg = f'{path}: not a readable zip ({error}); download it again'
         raise DataError(msg) from error
     seen = set()

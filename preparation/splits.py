@@ -227,6 +227,13 @@ def _slice_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[st
     return tuple(tuple(sorted(names[a:b])) for a, b in pairwise(bounds))
 
 
+def _members(fold: dict) -> tuple[str, ...]:
+    members = fold['members']
+    if not isinstance(members, list) or not all(isinstance(member, str) for member in members):
+        raise TypeError('members are not a list of names')
+    return tuple(members)
+
+
 def read_splits(path: Path) -> Splits:
     """Read a ``splits.json``, perhaps edited: only protocol, seed and members count.
 
@@ -236,7 +243,7 @@ def read_splits(path: Path) -> Splits:
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
         protocol, seed = content['protocol'], content.get('seed')
-        folds = tuple(tuple(fold['members']) for fold in content['folds'])
+        folds = tuple(_members(fold) for fold in content['folds'])
     except OSError as error:
         raise DataError(f'{path}: cannot be read ({error.strerror}); check the path') from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

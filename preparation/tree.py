@@ -25,6 +25,7 @@ from itertools import chain
 from pathlib import Path
 
 from cranium.preparation.errors import DataError
+from cranium.preparation.splits import PROTOCOLS
 
 IMAGES = 'images'
 MASKS = 'masks'
@@ -128,11 +129,32 @@ def read_dataset_json(tree: Path) -> dict:
     path = Path(tree) / DATASET
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-        content['options'], content['files']
+        if not _is_dataset(content):
+            raise TypeError('other types')
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f'{path}: not a prepared data set; run tools/prepare_dataset.py'
         raise DataError(msg) from error
     return content
+
+
+def _is_dataset(content: dict) -> bool:
+    """Whether all that is read of it is there and of the right type."""
+    options, splits, files = content['options'], content['splits'], content['files']
+    return (
+        all(isinstance(part, dict) for part in (options, splits, files))
+        and type(options['mask_threshold']) is int
+        and options['split'] in PROTOCOLS
+        and all(isinstance(numbers, dict) for numbers in splits.values())
+        and all(type(numbers['slices']) is int for numbers in splits.values())
+        and all(name in (MANIFEST, SPLITS) for name in files)
+        and all(isinstance(sha256, str) for sha256 in files.values())
+    )
+
+
+def dataset_digest(content: dict) -> str:
+    """Return the SHA-256 of ``dataset.json``'s content, apart from its own ``sha256``."""
+    rest = {name: value for name, value in content.items() if name != 'sha256'}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def sha256_file(path: Path) -> str:

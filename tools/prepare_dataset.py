@@ -27,11 +27,11 @@ def parse_args() -> argparse.Namespace:
         help='the download: its zip, its folder, or a folder that holds either (default: data)',
     )
     add('--out', type=Path, default='data', help='folder for the result (default: data)')
-    add('--split', choices=PROTOCOLS, default='patient', help='protocol (default: patient)')
-    add('--folds', type=int, default=5, help='number of folds (default: 5; the authors have 5)')
+    add('--split', choices=PROTOCOLS, help='protocol (default: patient)')
+    add('--folds', type=int, help='number of folds (default: 5; the authors have 5)')
     add('--fold', type=int, default=0, help='the fold to hold out, from 0 (default: 0)')
-    add('--seed', type=int, default=0, help='what the folds are drawn with (default: 0)')
-    add('--splits', type=Path, metavar='FILE', help='take the folds from this splits.json')
+    add('--seed', type=int, help='what the folds are drawn with (default: 0)')
+    add('--splits', type=Path, metavar='FILE', help='take protocol and folds from this splits.json')
     add('--window', choices=WINDOWS, default='brain', help='CT window (default: brain)')
     add(
         '--mask-threshold',
@@ -51,6 +51,11 @@ def parse_args() -> argparse.Namespace:
     only.add_argument('--check', action='store_true', help='only verify the tree in --out')
     only.add_argument('--dry-run', action='store_true', help='only say what would be written')
     args = parser.parse_args()
+    for name in ('split', 'folds', 'seed'):
+        if getattr(args, name) is None:
+            setattr(args, name, getattr(Options, name))
+        elif args.splits is not None:
+            parser.error(f'--{name}: not with --splits, whose file decides it')
     if args.folds < 2:
         parser.error('--folds: at least 2')
     if args.split == 'authors' and args.folds != 5:

@@ -30,11 +30,12 @@ def test_figures(raw_tree):
     assert all(value > 0 for value in figures.values())
 
 
-def test_other_pixels_are_found(raw_tree, tmp_path):
-    plan = benchmark._spread(raw_tree.root, 4)
+@pytest.mark.parametrize('name', ['images/*/*.png', 'masks/*/*_001.png', 'masks/*/*_002.png'])
+def test_other_pixels_are_found(raw_tree, tmp_path, name):
+    plan = benchmark._spread(raw_tree.root, 15)
     write_plan(plan, tmp_path)
     benchmark._assert_pixels(plan, tmp_path)
-    path = next(tmp_path.glob('images/*/*.png'))
+    path = next(tmp_path.glob(name))
     Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    with pytest.raises(DataError, match=r'other pixels than Pillow decodes'):
+    with pytest.raises(DataError, match=f'{path}: other pixels than Pillow decodes'):
         benchmark._assert_pixels(plan, tmp_path)

@@ -19,6 +19,7 @@ from PIL import Image
 
 from cranium.preparation import tree as tree_module
 from cranium.preparation.check import check_tree
+from cranium.preparation.collection import open_collection
 from cranium.preparation.errors import DataError
 from cranium.preparation.plan import Options, make_plan
 from cranium.preparation.prepare import write_plan
@@ -192,6 +193,19 @@ def test_other_options_need_overwrite(raw_tree, out):
     assert prepare(raw_tree, out, window='bone', overwrite=True) == {'written': 15}
 
 
+def test_an_upgrade_needs_overwrite_only_where_it_writes_other_bytes(raw_tree, out, monkeypatch):
+    prepare(raw_tree, out)
+    for module in ('plan', 'splits'):
+        monkeypatch.setattr(
+            f'cranium.preparation.{module}.version', lambda name: '99.0', raising=False
+        )
+    assert prepare(raw_tree, out) == {'linked': 15}
+    monkeypatch.setattr('cranium.preparation.plan.ENCODING', 99)
+    with pytest.raises(DataError, match=r'prepared with encoding 2, not 99; add --overwrite'):
+        prepare(raw_tree, out)
+    assert prepare(raw_tree, out, overwrite=True) == {'written': 15}
+
+
 def test_a_mask_corrected_by_hand_is_not_lost(raw_tree, out):
     prepare(raw_tree, out)
     corrected = out / rows_of(out)['049_002']['image'].replace('images', 'masks')
@@ -258,6 +272,15 @@ def test_edited_splits_are_used_or_refused_but_not_lost(raw_tree, out):
     prepare(raw_tree, out, splits_file=path)
     assert rows_of(out)[f'{clean}_001']['split'] == 'val'
     assert list(check_tree(out)) == []
+    kept = path.read_bytes()
+    with pytest.raises(DataError, match=f'folds came from a file.* add --splits {path} to keep'):
+        prepare(raw_tree, out, fold=1)
+    assert path.read_bytes() == kept
+    prepare(raw_tree, out, fold=1, splits_file=path)
+    assert json.loads(path.read_bytes())['folds'] == json.loads(kept)['folds']
+    assert rows_of(out)[f'{clean}_001']['split'] == 'train'
+    prepare(raw_tree, out, fold=1, overwrite=True)
+    assert clean not in json.loads(path.read_bytes())['folds'][0]['members']
 
 
 @pytest.mark.parametrize(
@@ -505,6 +528,23 @@ def test_check_finds_missing_changed_and_foreign(raw_tree, out):
     assert snapshot(out) == before
 
 
+@pytest.mark.parametrize(
+    ('old', 'new'),
+    [
+        ('"mask_threshold": 127', '"mask_threshold": 254'),
+        ('"source": "raw"', '"source": "another"'),
+        ('"sha256": ', '"no_sha256": '),
+    ],
+)
+def test_check_finds_a_changed_dataset_json(raw_tree, out, old, new):
+    prepare(raw_tree, out)
+    path = out / 'dataset.json'
+    text = path.read_text()
+    path.write_text(text.replace(old, new))
+    assert path.read_text() != text
+    assert list(check_tree(out)) == [f'{path}: changed']
+
+
 def test_check_finds_a_leak(raw_tree, out):
     prepare(raw_tree, out, split='slice')
     path = out / 'dataset.json'
@@ -516,6 +556,31 @@ def test_check_finds_a_leak(raw_tree, out):
 def test_check_without_a_tree(tmp_path):
     with pytest.raises(DataError, match=r'dataset\.json: not a prepared data set; run'):
         list(check_tree(tmp_path))
+
+
+@pytest.mark.parametrize(
+    'damage',
+    [
+        {'options': None},
+        {'options': {}},
+        {'options': {'mask_threshold': '127', 'split': 'patient'}},
+        {'options': {'mask_threshold': 127, 'split': []}},
+        {'splits': None},
+        {'splits': {'train': 3}},
+        {'splits': {'train': {}}},
+        {'files': ['manifest.csv']},
+        {'files': {'manifest.csv': 1}},
+        {'files': {'../manifest.csv': ''}},
+    ],
+    ids=str,
+)
+def test_a_damaged_dataset_json(raw_tree, out, damage):
+    prepare(raw_tree, out)
+    path = out / 'dataset.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    for use in (prepare, lambda _, out: list(check_tree(out)), lambda _, out: open_collection(out)):
+        with pytest.raises(DataError, match=r'dataset\.json: not a prepared data set; run'):
+            use(raw_tree, out)
 
 
 def test_check_of_an_interrupted_swap(raw_tree, out):

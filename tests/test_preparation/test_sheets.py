@@ -59,6 +59,13 @@ def test_choosing(collection):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_an_unlabelled_slice_is_not_clean(raw_tree):
+    (raw_tree.root / 'Patients_CT/050/brain/2_HGE_Seg.jpg').unlink()
+    collection = open_collection(raw_tree.root)
+    assert [item.name for item in collection.items if item.label == 'unlabelled'] == ['050_002']
+    assert '050_002' not in names(choose(collection, number=99, clean=True))
+
+
 @pytest.mark.parametrize(
     ('wish', 'message'),
     [
@@ -66,6 +73,7 @@ def test_choosing(collection):
         ({'kind': 'Epidural'}, 'no slice is like this'),
         ({'pixels': (17, None)}, 'no slice is like this'),
         ({'pixels': (0, 15)}, 'no slice is like this'),
+        ({'pixels': (0, 0)}, 'no slice is like this'),
     ],
 )
 def test_nothing_to_choose(collection, wish, message):

@@ -1,6 +1,7 @@
 import stat
 import warnings
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,19 @@ def test_the_patients_folder_itself(raw_tree):
     assert find_source(raw_tree.root / 'Patients_CT') == FolderSource(raw_tree.root)
 
 
+@pytest.mark.parametrize(
+    ('inside', 'place'),
+    [('', '.'), ('', 'Patients_CT'), ('Patients_CT', '.'), ('Patients_CT', '..')],
+)
+def test_from_inside_the_download(raw_tree, monkeypatch, inside, place):
+    expected = read_raw(find_source(raw_tree.root)).slices
+    monkeypatch.chdir(raw_tree.root / inside)
+    found = find_source(Path(place))
+    assert read_raw(found).slices == expected
+    assert 'hemorrhage_diagnosis.csv' in found.members()
+    assert found.read(expected[0].brain)
+
+
 @pytest.mark.parametrize('prefix', ['', f'{WRAPPING}/', f'archive/{WRAPPING}/'])
 def test_a_zip_reads_like_its_folder(raw_tree, tmp_path, prefix):
     data = tmp_path / 'data'
@@ -54,6 +68,15 @@ def test_a_folder_is_preferred_to_the_zip_it_came_from(raw_tree, tmp_path):
     assert isinstance(find_source(raw_tree.root), FolderSource)
     (tmp_path / 'raw' / 'archive.zip').write_bytes((tmp_path / 'archive.zip').read_bytes())
     assert isinstance(find_source(raw_tree.root), FolderSource)
+
+
+@pytest.mark.parametrize('wrapping', [WRAPPING, f'a/b/{WRAPPING}'])
+def test_a_folder_is_preferred_to_a_zip_above_it(raw_tree, tmp_path, wrapping):
+    data = tmp_path / 'data'
+    (data / wrapping).parent.mkdir(parents=True)
+    zip_tree(raw_tree, data / 'archive.zip')
+    raw_tree.root.rename(data / wrapping)
+    assert find_source(data) == FolderSource(data / wrapping)
 
 
 def test_the_sample_is_used_only_when_named(raw_tree, tmp_path):
@@ -151,6 +174,38 @@ def test_a_damaged_member(raw_tree, tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r'x.zip:Patients_CT/049/brain/2.jpg: damaged'):
         find_source(path).read('Patients_CT/049/brain/2.jpg')
+
+
+@pytest.mark.parametrize(
+    ('offsets', 'value', 'message'),
+    [
+        ((8, 10), 9, 'That compression method is not supported'),
+        ((6, None), 1, 'password|encrypted'),
+    ],
+)
+def test_a_member_that_python_cannot_unpack(tmp_path, offsets, value, message):
+    """A method of compression, or a flag, in the member's own header and in the directory."""
+    path = write_zip(tmp_path / 'x.zip')
+    content = bytearray(path.read_bytes())
+    local, directory = offsets
+    content[content.index(b'PK\3\4') + local] = value
+    if directory:
+        content[content.index(b'PK\1\2') + directory] = value
+    path.write_bytes(content)
+    source = find_source(path)
+    if not directory:  # what the directory hides, as in a zip made to deceive
+        source_module._open_zip(path).infolist()[0].flag_bits |= 1
+    with pytest.raises(DataError, match=rf'1.jpg: cannot be unpacked \(.*({message}).*; unpack'):
+        source.read('Patients_CT/049/brain/1.jpg')
+
+
+def test_a_zip_of_a_version_to_come(tmp_path):
+    path = write_zip(tmp_path / 'x.zip')
+    content = bytearray(path.read_bytes())
+    content[content.index(b'PK\1\2') + 6] = 99
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r'x.zip: not a readable zip .*version 9.9'):
+        find_source(path)
 
 
 def test_a_file_that_may_not_be_read(raw_tree, monkeypatch):

@@ -191,6 +191,8 @@ def test_a_written_file_can_be_edited_and_read(tmp_path):
         ('{', 'not a splits file'),
         ('[]', 'not a splits file'),
         ('{"protocol": "patient"}', 'not a splits file'),
+        ('{"protocol": "patient", "folds": [{"members": [49]}, {"members": [[]]}]}', 'not a list'),
+        ('{"protocol": "patient", "folds": [{"members": "049"}, {"members": "1"}]}', 'not a list'),
         ('{"protocol": "best", "folds": []}', "no protocol 'best'; choose from patient"),
         ('{"protocol": "patient", "folds": [{"members": ["049"]}]}', '1 fold; at least 2'),
         (

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -167,8 +168,25 @@ def test_threshold(raw_tree, tmp_path, encode_jpeg):
     assert report_on(raw_tree.root)['lesion_pixels'] == [16, 16, 128]
     assert report_on(raw_tree.root, mask_threshold=254)['lesion_pixels'] == [16, 16]
     out = prepare(raw_tree, tmp_path / 'out')
-    with pytest.raises(DataError, match=r'prepared with mask threshold 127, not 254; give'):
+    remedy = 'use --source with the raw download: its zip, or its folder Patients_CT'
+    with pytest.raises(DataError, match=f'prepared with mask threshold 127, not 254; {remedy}'):
         open_collection(out, mask_threshold=254)
+
+
+@pytest.mark.parametrize('wrapping', ['', 'ct-ich'])
+@pytest.mark.parametrize('zipped', [False, True])
+def test_the_remedy_for_another_threshold_works_as_printed(raw_tree, tmp_path, wrapping, zipped):
+    data = tmp_path / 'data'
+    prepare(raw_tree, data)
+    (data / wrapping).mkdir(exist_ok=True)
+    if zipped:
+        shutil.make_archive(str(data / wrapping / 'archive'), 'zip', raw_tree.root)
+    else:
+        shutil.copytree(raw_tree.root, data / wrapping, dirs_exist_ok=True)
+    with pytest.raises(DataError, match='; use --source ') as caught:
+        open_collection(data, mask_threshold=254)
+    source = Path(str(caught.value).rpartition('--source ')[2])
+    assert len(open_collection(source, mask_threshold=254).items) == 15
 
 
 def test_the_predecessors_table(raw_tree, tmp_path):

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -30,3 +32,16 @@ def test_the_samples_card_counts_its_slices():
     assert f'{len(slices)} slices of {len(patients)} patients' in text
     size = sum(path.stat().st_size for path in ROOT.glob('data/sample/**/*') if path.is_file())
     assert size < 3_000_000
+
+
+def test_the_authors_test_fold_is_tested_on_as_documented():
+    config_module = pytest.importorskip('mmengine.config')
+    text = (ROOT / 'docs/preparation.md').read_text()
+    (command,) = re.findall(r'mim test (?:.*\\\n)*.*', text)
+    settings = dict(re.findall(r'(\S+)=(\S+)', command))
+    for path in ROOT.glob('configs/*.py'):
+        config = config_module.Config.fromfile(path)
+        config.merge_from_dict(settings)
+        expected = {'img_path': 'images/test', 'seg_map_path': 'masks/test'}
+        assert config.test_dataloader.dataset.data_prefix == expected
+        assert config.val_dataloader.dataset.data_prefix.img_path == 'images/val'

@@ -4,11 +4,15 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from cranium.preparation.benchmark import multiply
+from cranium.preparation.source import FolderSource
+
+from .commands import wait_for_staged
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,6 +109,9 @@ def test_authors_split_of_the_sample(tmp_path):
         ['--jobs', '0'],
         ['--seed', '-1'],
         ['--check', '--dry-run'],
+        ['--splits', 'splits.json', '--split', 'patient'],
+        ['--splits', 'splits.json', '--folds', '5'],
+        ['--splits', 'splits.json', '--seed', '0'],
         ['--windows', 'brain'],
     ],
 )
@@ -146,23 +153,32 @@ def test_check_lists_findings(prepared, tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.fixture(scope='module')
+def long_run(tmp_path_factory):
+    """Arguments of a run that takes seconds after its first file, and the tree that it writes."""
+    folder = tmp_path_factory.mktemp('long')
+    source = multiply(FolderSource(ROOT / 'data/sample'), folder / 'raw', 400)
+    args = ['--source', str(source), '--jobs', '1']
+    assert run(*args, '--out', folder / 'out').returncode == 0
+    return args, folder / 'out'
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
-def test_interrupted_then_run_again(prepared, tmp_path, number):
+def test_interrupted_then_run_again(long_run, tmp_path, number):
+    args, expected = long_run
     out = tmp_path / 'out'
-    command = [sys.executable, 'tools/prepare_dataset.py', '--source', 'data/sample', '--out', out]
+    command = [sys.executable, 'tools/prepare_dataset.py', *args, '--out', str(out)]
     process = subprocess.Popen(
-        list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    while process.poll() is None and not list(out.glob('.cranium/staging-*/images/train/*')):
-        time.sleep(0.001)
+    wait_for_staged(process, out)
     process.send_signal(number)
     _, errors = process.communicate()
-    if process.returncode != 0:  # a machine with too much to do may let it end before the signal
-        assert process.returncode == (130 if number == signal.SIGINT else -number)
-        assert errors == ('prepare_dataset.py: interrupted\n' if number == signal.SIGINT else '')
-        assert not (out / 'images').exists()
-    assert run('--source', 'data/sample', '--out', out).returncode == 0
-    assert files(out) == files(prepared[0])
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert errors == ('prepare_dataset.py: interrupted\n' if number == signal.SIGINT else '')
+    assert not (out / 'images').exists()
+    assert run(*args, '--out', out).returncode == 0
+    assert files(out) == files(expected)
 
 
 @pytest.mark.parametrize(

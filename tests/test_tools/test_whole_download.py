@@ -2,14 +2,16 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from .commands import wait_for_staged
 
 ROOT = Path(__file__).parents[2]
 SOURCE = os.environ.get('CT_ICH_ROOT', '')
@@ -68,15 +70,15 @@ def test_authors_folds_are_as_published(tmp_path):
     assert [int(cell) for cell in row.split('|')[2:-1]] == [16, 479, 10, 79]
 
 
-@pytest.mark.parametrize('delay', [1.5, 3, 5, 8])
-def test_killed_with_its_workers_running_then_run_again(prepared, tmp_path, delay):
+@pytest.mark.parametrize('staged', [1, 100, 500, 1000])
+def test_killed_with_its_workers_running_then_run_again(prepared, tmp_path, staged):
     out = tmp_path / 'out'
     process = subprocess.Popen(
         command('--out', out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    time.sleep(delay)
+    wait_for_staged(process, out, staged)
     process.kill()
-    process.wait()
+    assert process.wait() == -signal.SIGKILL
     assert not (out / 'images').exists()
     subprocess.run(command('--out', out), check=True, capture_output=True)
     assert files(out) == files(prepared)
