@@ -350,6 +350,11 @@ def _patient_row(patient: str, records: Sequence[SliceRecord]) -> dict[str, obje
 
 def _warnings(cohort: Cohort, operating_point: OperatingPoint | None) -> list[str]:
     warnings = []
+    if cohort.ignored:
+        warnings.append(
+            f'{cohort.ignored} slices were left out, since no pixel of theirs counts: their true '
+            'masks are 255 throughout, as of slices without a label.'
+        )
     positive = int(cohort.patient_hemorrhage.sum())
     if positive < FEW_PATIENTS:
         warnings.append(

@@ -177,6 +177,16 @@ class TestProbabilities:
         with pytest.raises(ValueError, match='049_001: some probabilities are nan'):
             self.score([[[np.nan, 0, 0, 0]], [[0, 0, 0, 0]]], tmp_path)
 
+    def test_a_slice_that_is_ignored_throughout(self, tmp_path):
+        logits = np.float32([[[0, 0, 0, 0]], [[2, 2, 2, 2]]])
+        metric = HemorrhageMetric(report=True, results_dir=str(tmp_path))
+        kept = data_sample('049_001', self.TRUTH, self.TRUTH, logits)
+        unlabelled = data_sample('049_002', 0 * self.TRUTH + 255, self.TRUTH, logits)
+        evaluate(metric, of=[kept, unlabelled])
+        found = results.read_results(tmp_path)
+        assert [record.name for record in found.records] == ['049_001']
+        assert any(warning.startswith('1 slices were left out') for warning in found.warnings)
+
     def test_without_logits_the_area_is_the_score(self):
         bare = [data_sample(f'049_00{n}', self.TRUTH * n, self.TRUTH * n) for n in (0, 1)]
         assert evaluate(HemorrhageMetric(), of=bare)['detection/slice_auc'] == 1

@@ -224,6 +224,17 @@ class TestOperatingPoint:
 
 
 class TestExtremes:
+    def test_slices_without_a_pixel_that_counts_are_left_out(self):
+        nothing = [record('049', 9, 0, 0, 0, 0), record('077', 1, 0, 0, 0, 0)]
+        found = results.evaluate([*LITERAL, *nothing], replicates=50)
+        assert repr(found.figures) == repr(results.evaluate(LITERAL, replicates=50).figures)
+        assert found.cases['slices'] == 5 and found.cases['patients'] == 3
+        assert any(warning.startswith('2 slices were left out') for warning in found.warnings)
+
+    def test_no_pixel_counts_at_all(self):
+        with pytest.raises(ValueError, match='no pixel of any slice counts'):
+            summary.Cohort([record('049', 1, 0, 0, 0, 0)])
+
     def test_no_hemorrhage_at_all(self):
         figures = summary.summarize(summary.Cohort([LITERAL[3], LITERAL[4]], 50))
         for name in ('slice/dice_mean', 'patient/authors_dice', 'detection/slice_auc'):
