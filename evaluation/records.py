@@ -132,6 +132,7 @@ def measure_slice(
         counted = None
         if tn + fp + fn + tp < truth.size:
             counted = truth != ignore_index
+            is_true &= counted
             is_predicted &= counted
         calibration = _calibration(is_true, probability, counted)
         shape = _shape(is_true, is_predicted, spacing) if tp + fn + fp else {}
