@@ -249,6 +249,12 @@ def parse_name(file: str | Path) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
+def patient_name(patient: int | str) -> str:
+    """Name of a patient that is given by number or by name, such as ``'070'`` for 70."""
+    text = str(patient)
+    return f'{int(text):03d}' if text.isdecimal() else text
+
+
 def check_unique(records: Iterable[SliceRecord]) -> None:
     """Make sure that no slice counts twice.
 
