@@ -188,7 +188,8 @@ def pixel_figures(cohort: Cohort) -> dict[str, Figure]:
         cohort (Cohort): The measured slices.
 
     Returns:
-        dict[str, Figure]: ``pixel/{iou,dice,acc,precision}_{background,hemorrhage}`` from 0 to 1,
+        dict[str, Figure]: ``pixel/{iou,dice,acc}_{background,hemorrhage}`` and
+        ``pixel/precision_hemorrhage`` from 0 to 1 (``acc`` of the background is the specificity),
         and IoUMetric's own ``aAcc``, ``mIoU``, ``mAcc``, ``mDice`` in percent (not rounded).
         Of a class in neither truth nor prediction, figures are nan and stay out of the means, as
         in IoUMetric.
@@ -210,7 +211,6 @@ def pixel_figures(cohort: Cohort) -> dict[str, Figure]:
             figures[f'pixel/{measure}_{name}'] = make(values)
             by_measure[measure].append(values)
     figures['pixel/precision_hemorrhage'] = make(measures.precision(tp, fp))
-    figures['pixel/specificity_hemorrhage'] = make(measures.specificity(tn, fp))
     figures['aAcc'] = make(100 * measures.sensitivity(tp + tn, fp + fn), unit='%')
     for key, measure in {'mIoU': 'iou', 'mAcc': 'acc', 'mDice': 'dice'}.items():
         figures[key] = make(100 * _mean_of_defined(by_measure[measure]), unit='%')

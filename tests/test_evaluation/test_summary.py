@@ -72,6 +72,11 @@ class TestLiteral:
         assert value(figures, 'pixel/dice_hemorrhage') == 18 / 35
         assert value(figures, 'pixel/iou_hemorrhage') == 9 / 26
         assert value(figures, 'pixel/acc_background') == 500 / 505
+        pixel = {n.removeprefix('pixel/') for n in figures if n.startswith('pixel/')}
+        classes = ('background', 'hemorrhage')
+        assert pixel == {f'{m}_{c}' for m in ('iou', 'dice', 'acc') for c in classes} | {
+            'precision_hemorrhage'
+        }
         assert value(figures, 'mIoU') == pytest.approx(50 * (9 / 26 + 500 / 517))
         assert value(figures, 'aAcc') == pytest.approx(100 * 509 / 526)
 
