@@ -20,7 +20,7 @@ from cranium.evaluation.results import (
 )
 from cranium.evaluation.summary import Cohort, Figure, patient_dice
 from cranium.visualization.page import page, table
-from cranium.visualization.published import PUBLISHED
+from cranium.visualization.published import PUBLISHED, closest
 from cranium.visualization.scalars import read_scalars
 from cranium.visualization.slice_figure import slice_figure
 from cranium.visualization.svg import Axis, Chart, axis_for, bars
@@ -109,12 +109,13 @@ def build_markdown(work_dir: str | Path) -> str:
     )
     published = [
         f'| {p.source} | {p.measure} | {p.value} | {p.protocol} | '
-        f'{format_figure(results.figures[p.figure])} |'
+        f'{format_figure(results.figures[closest(p, results.figures)])} |'
         for p in PUBLISHED
     ]
     head = ['| published | measure | value | protocol | this run |', '| --- ' * 5 + '|']
     parts.append('\n'.join(['## Compared with published results\n', *head, *published]))
     parts.append('## All figures\n\n' + format_table(results.figures, markdown=True))
+    parts.append('## Origin\n\n' + _origin_as_markdown(results))
     return '\n\n'.join(parts) + '\n'
 
 
@@ -158,9 +159,10 @@ def _published(results: Results) -> str:
             escape(p.measure),
             escape(p.value),
             escape(p.protocol),
-            _cell(p.figure, results.figures[p.figure]),
+            _cell(name, results.figures[name]),
         )
         for p in PUBLISHED
+        for name in [closest(p, results.figures)]
     ]
     return (
         '<p>Only figures of the same split and the same definition can be compared; in the last '
@@ -403,6 +405,24 @@ def _origin(results: Results) -> str:
             f'<details><summary>Config</summary><pre tabindex="0">{escape(config)}</pre></details>'
         )
     return html
+
+
+def _origin_as_markdown(results: Results) -> str:
+    about = dict(results.provenance)
+    config = about.pop('config', None)
+    rows = [
+        f'| {key} | {_plain_text(value)} |' for key, value in {**about, **results.options}.items()
+    ]
+    text = '\n'.join(['| what | value |', '| --- | --- |', *rows])
+    return f'{text}\n\n```python\n{config.rstrip()}\n```' if config else text
+
+
+def _plain_text(value: object) -> str:
+    if isinstance(value, dict):
+        return ', '.join(f'{k}: {v}' for k, v in value.items())
+    if isinstance(value, list):
+        return ', '.join(map(str, value)) or 'none'
+    return ('unknown' if value is None else str(value)).replace('|', '\\|').replace('\n', ' ')
 
 
 def _cell(name: str, figure: Figure) -> str:

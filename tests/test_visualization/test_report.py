@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from cranium.evaluation import masks, results
+from cranium.evaluation import masks, results, results_table
 from cranium.visualization import published, report
 from tests.test_tools.commands import save_masks
 
@@ -209,6 +209,26 @@ def test_markdown_holds_the_same_figures(work_dir):
     found = results.read_results(work_dir).figures
     assert results.format_figure(found['patient/authors_dice']) in text
     assert '> **Note.** Split by slices' in text and '| pixel/dice_hemorrhage |' in text
+    origin = text.split('## Origin')[1]
+    assert '| protocol | slice |' in origin and '| trained_on | 001 |' in origin
+    assert '```python\nmodel = <UNet>\n```' in origin
+
+
+def test_the_figure_without_070_stands_beside_the_authors_where_there_is_one():
+    authors, *others = published.PUBLISHED
+    without = {'patient/authors_dice': 1, 'patient/authors_dice_without_070': 2}
+    assert published.closest(authors, without) == 'patient/authors_dice_without_070'
+    assert published.closest(authors, {'patient/authors_dice': 1}) == 'patient/authors_dice'
+    assert all(published.closest(other, without) == other.figure for other in others)
+
+
+def test_the_predecessor_s_rows_are_marked_where_they_are_impossible():
+    rows = [p for p in published.PUBLISHED if p.figure in ('mIoU', 'mDice')]
+    for miou, mdice in zip(rows[::2], rows[1::2]):
+        values = [float(row.value.split()[0]) for row in (miou, mdice)]
+        impossible = results_table.contradiction(results_table.Row('', *values)) is not None
+        assert ['impossible' in row.value for row in (miou, mdice)] == [impossible] * 2
+    assert len(rows) == 6
 
 
 def test_a_run_without_pictures_curves_or_hemorrhage(tmp_path):
