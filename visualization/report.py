@@ -22,7 +22,7 @@ from cranium.evaluation.summary import Cohort, Figure, patient_dice
 from cranium.visualization.page import page, table
 from cranium.visualization.published import PUBLISHED, closest
 from cranium.visualization.scalars import read_scalars
-from cranium.visualization.slice_figure import slice_figure
+from cranium.visualization.slice_figure import MOST_POINTS, slice_figure
 from cranium.visualization.svg import Axis, Chart, axis_for, bars
 
 HEADLINES = {
@@ -48,6 +48,10 @@ FEW_POINTS = 40
 # there are many, each gets as many pixels as keep the page well under 10 MB.
 SIDE, LEAST_SIDE = 256, 64
 PAGE_BYTES, SLICE_BYTES, PIXEL_BYTES = 8.5e6, 2800, 0.12
+
+# The outlines of all slices together, which those 2.8 kB hold, and a corner of one; speckled
+# predictions have very many.
+OUTLINE_BYTES, POINT_BYTES = 2e6, 7
 
 
 def build_report(work_dir: str | Path) -> str:
@@ -354,7 +358,7 @@ def _examples(records: Sequence[SliceRecord], each: int = 4) -> str:
 
 
 def _patients(records: Sequence[SliceRecord]) -> str:
-    side = _side(len(records))
+    side, most_points = _side(len(records)), _most_points(records)
     groups: dict[str, list[SliceRecord]] = {}
     for record in records:
         groups.setdefault(record.patient, []).append(record)
@@ -368,9 +372,10 @@ def _patients(records: Sequence[SliceRecord]) -> str:
         )
         alarms = sum(1 for r in group if not r.hemorrhage and r.fp)
         what += f', {alarms} false alarms' if alarms else ''
+        strip = _strip(group, f'Slices of patient {patient}', side, most_points)
         parts.append(
             f'<details id="patient-{escape(patient)}"><summary>Patient {escape(patient)}: {what}'
-            f'</summary>{_strip(group, f"Slices of patient {patient}", side)}</details>'
+            f'</summary>{strip}</details>'
         )
     return '<p>Open a patient and scroll through its slices.</p>' + ''.join(parts)
 
@@ -380,8 +385,15 @@ def _side(num_slices: int) -> int:
     return int(min(SIDE, max(LEAST_SIDE, math.sqrt(pixels))))
 
 
-def _strip(records: Sequence[SliceRecord], label: str, side: int = SIDE) -> str:
-    figures = ''.join(slice_figure(record, side) for record in records)
+def _most_points(records: Sequence[SliceRecord]) -> int:
+    outlines = sum((r.tp + r.fn > 0) + (r.tp + r.fp > 0) for r in records)
+    return int(min(MOST_POINTS, OUTLINE_BYTES / POINT_BYTES / max(1, outlines)))
+
+
+def _strip(
+    records: Sequence[SliceRecord], label: str, side: int = SIDE, most_points: int = MOST_POINTS
+) -> str:
+    figures = ''.join(slice_figure(record, side, most_points) for record in records)
     label = escape(label)
     return f'<div class="strip" tabindex="0" role="region" aria-label="{label}">{figures}</div>'
 
