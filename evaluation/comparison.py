@@ -122,18 +122,38 @@ def verdict(difference: Difference, first: str, second: str) -> str:
     Returns:
         str: Which run is better, or that the data cannot decide.
     """
-    reach = f'{difference.low:+.3f} to {difference.high:+.3f}'
     if difference.decided:
-        better, worse = (second, first) if difference.difference > 0 else (first, second)
+        ahead = difference.difference > 0
+        better, worse = (second, first) if ahead else (first, second)
+        low, high = sorted((abs(difference.low), abs(difference.high)))
         return (
-            f'{better} is better than {worse}: the difference lies between {reach} '
-            f'(P = {difference.corrected:.3g}).'
+            f'{better} is better than {worse}: {better} minus {worse} lies from {low:+.3f} to '
+            f'{high:+.3f} (P = {difference.corrected:.3g}).'
         )
     return (
-        f'These {difference.patients} patients cannot decide between {first} and {second}: the '
-        f'difference may be anything from {reach} (P = {difference.corrected:.3g}). That is not '
-        'evidence that they are equal.'
+        f'These {difference.patients} patients cannot decide between {first} and {second}: '
+        f'{second} minus {first} may be anything from {difference.low:+.3f} to '
+        f'{difference.high:+.3f}. {_why_undecided(difference)} That is not evidence that they are '
+        'equal.'
     )
+
+
+def _why_undecided(difference: Difference) -> str:
+    """Which of the two criteria failed."""
+    least = 2 / 2**difference.patients
+    failed = []
+    if difference.low <= 0 <= difference.high:
+        failed.append('the interval holds 0')
+    if difference.corrected >= LEVEL:
+        failed.append(f'the corrected P of {difference.corrected:.3g} is not below {LEVEL}')
+    text = ' and '.join(failed)
+    text = text[:1].upper() + text[1:] + '.'
+    if least >= LEVEL:
+        text += (
+            f' With {difference.patients} patients P cannot fall below 2/2^{difference.patients} = '
+            f'{least:.3g}, whatever the runs.'
+        )
+    return text
 
 
 def format_differences(found: Sequence[Difference], names: Sequence[str]) -> str:
@@ -194,7 +214,11 @@ def _compare(first: Cohort, second: Cohort, measure: str, seed: int) -> Differen
 
 
 def _check_same_truth(first: Cohort, second: Cohort) -> None:
-    truths = [{r.name: r.tp + r.fn for r in cohort.records} for cohort in (first, second)]
+    # The pixels of hemorrhage, and those that count at all.
+    truths = [
+        {r.name: (r.tp + r.fn, r.tp + r.fp + r.fn + r.tn) for r in cohort.records}
+        for cohort in (first, second)
+    ]
     if alone := sorted(truths[0].keys() ^ truths[1].keys()):
         raise ValueError(
             f'the runs were not tested on the same slices; {len(alone)} are in one only, first '

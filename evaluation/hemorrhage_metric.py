@@ -102,7 +102,7 @@ class HemorrhageMetric(BaseMetric):
 
         Raises:
             ValueError: If a slice has no truth, its prediction is of another size, a label is no
-                class, or the logits hold nan; the message names the slice.
+                class, the logits hold nan, or there are more than two; the message names the slice.
         """
         self._check_classes()
         self.results += [self._measure(sample) for sample in data_samples]
@@ -162,7 +162,7 @@ class HemorrhageMetric(BaseMetric):
         record = measure_slice(
             _to_labels(sample['gt_sem_seg']['data'].squeeze(0)),
             labels,
-            _probability(sample.get('seg_logits')),
+            _probability(sample.get('seg_logits'), image),
             patient=patient,
             slice=number,
             ignore_index=self.ignore_index,
@@ -217,14 +217,23 @@ def _run_config() -> Config:
 def _to_labels(labels: torch.Tensor) -> np.ndarray:
     """Labels as bytes, on the CPU; what a byte cannot hold stays as it is, to be refused."""
     if labels.dtype != torch.uint8 and labels.numel() and labels.min() >= 0 and labels.max() < 256:
-        labels = labels.to(torch.uint8)
+        whole = not labels.is_floating_point() or torch.equal(labels, labels.round())
+        labels = labels.to(torch.uint8) if whole else labels
     return labels.cpu().numpy()
 
 
-def _probability(logits: dict | None) -> np.ndarray | None:
-    """Probability of hemorrhage, float32 of shape (H, W), from logits of shape (C, H, W)."""
+def _probability(logits: dict | None, name: str) -> np.ndarray | None:
+    """Probability of hemorrhage, float64 of shape (H, W), from what mmseg calls logits.
+
+    In float32 a probability is 1 from a difference of 17 on, and confident slices would tie.
+    """
     if logits is None:
         return None
-    data = logits['data'].float()
-    # Of one output the sigmoid, of two the softmax, which is the sigmoid of their difference.
-    return torch.sigmoid(data[-1] - data[0] if len(data) == 2 else data[0]).cpu().numpy()
+    data = logits['data'].double()
+    if len(data) > 2:
+        raise ValueError(
+            f'{name}: the model has {len(data)} outputs; HemorrhageMetric is for one or two'
+        )
+    # mmseg's postprocess_result has taken the sigmoid of one output already, and of two the
+    # softmax is the sigmoid of their difference.
+    return (torch.sigmoid(data[1] - data[0]) if len(data) == 2 else data[0]).cpu().numpy()

@@ -21,11 +21,13 @@ class Mask(NamedTuple):
         labels (ndarray): Integers of shape (H, W), or (H, W, slices) for a volume.
         spacing (tuple, optional): Height and width of a pixel in mm, where the file tells.
         thickness (float): Distance between slices in mm; nan where the file does not tell.
+        affine (ndarray, optional): (4, 4), where the voxels lie, as a NIfTI file tells.
     """
 
     labels: NDArray
     spacing: tuple[float, float] | None
     thickness: float
+    affine: NDArray | None = None
 
 
 class Comparison(NamedTuple):
@@ -34,20 +36,27 @@ class Comparison(NamedTuple):
     Attributes:
         records (list): Records of the slices.
         without_truth (list): Names of predictions that have no truth; they were left out.
+        all_ignored (list): Names of true masks that are 255 throughout.
+        without_image (list): Names of slices that have no image in the folder of images.
     """
 
     records: list[SliceRecord]
     without_truth: list[str]
+    all_ignored: list[str]
+    without_image: list[str]
 
     @property
     def warnings(self) -> list[str]:
         """What a reader of the figures has to know."""
-        if not self.without_truth:
-            return []
-        first = ', '.join(self.without_truth[:3])
+        found = {
+            'predictions have no true mask and were left out': self.without_truth,
+            'true masks are 255 throughout, so that no pixel of theirs counts': self.all_ignored,
+            'slices have no image in the folder of images, so none is shown': self.without_image,
+        }
         return [
-            f'{len(self.without_truth)} predictions have no true mask and were left out, first '
-            f'{first}.'
+            f'{len(names)} {what}, first {", ".join(names[:3])}.'
+            for what, names in found.items()
+            if names
         ]
 
 
@@ -65,7 +74,7 @@ def compare_folders(
         images (str | Path, optional): Folder of the images, named like the masks, for pictures.
 
     Returns:
-        Comparison: Records, and the predictions without a truth.
+        Comparison: Records, and the names of what a reader has to know of.
 
     Raises:
         OSError: If a folder is missing or a file cannot be read.
@@ -79,21 +88,18 @@ def compare_folders(
             f'{", ".join(missing[:3])}; a mask that is missing is not an empty one, so write one '
             'for each'
         )
-    records = []
-    ignored = labelled = False
+    records, all_ignored = [], []
     for name, file in truths.items():
         true = read_mask(file)
-        ignored |= bool((true.labels == 255).any())
-        labelled |= bool((true.labels == 1).any())
+        if _is_all_ignored(true.labels, file):
+            all_ignored.append(name)
         records += _compare(true, file, predictions[name])
-    if ignored and not labelled:
-        raise ValueError(
-            f'{truth}: the masks hold 255 but no 1, and 255 marks pixels that do not count; write '
-            'hemorrhage as 1'
-        )
+    without_image = []
     if images is not None:
         records = [_with_image(record, Path(images)) for record in records]
-    return Comparison(records, sorted(set(predictions) - set(truths)))
+        without_image = [record.name for record in records if not record.image_file]
+    without_truth = sorted(set(predictions) - set(truths))
+    return Comparison(records, without_truth, all_ignored, without_image)
 
 
 def read_mask(file: str | Path) -> Mask:
@@ -137,6 +143,11 @@ def _compare(true: Mask, truth_file: Path, prediction_file: Path) -> Iterator[Sl
             f'{prediction_file}: the mask has the shape {predicted.labels.shape}, the true one '
             f'{true.labels.shape}; save it at the size of the image'
         )
+    if not _lie_alike(true, predicted):
+        raise ValueError(
+            f'{prediction_file}: spacing or orientation (affine) is not that of {truth_file}; '
+            'resample the prediction to the true mask'
+        )
     if true.labels.ndim == 3:
         patient = truth_file.name.split('.')[0]
         slices = [
@@ -161,8 +172,30 @@ def _compare(true: Mask, truth_file: Path, prediction_file: Path) -> Iterator[Sl
             raise ValueError(f'{prediction_file} against {truth_file}: {error}') from None
 
 
+def _lie_alike(first: Mask, second: Mask) -> bool:
+    """Whether the pixels of two masks lie at the same places, as far as both files tell."""
+    if first.affine is None or second.affine is None:
+        return True
+    return np.allclose(first.affine, second.affine, atol=1e-3)
+
+
+def _is_all_ignored(labels: NDArray, file: Path) -> bool:
+    """Whether a true mask is 255 throughout; 255 beside nothing but 0 is refused."""
+    ignored = labels == 255
+    if not ignored.any():
+        return False
+    if not ignored.all() and not (labels == 1).any():
+        raise ValueError(
+            f'{file}: the mask holds 255 but no 1, and 255 marks pixels that do not count; write '
+            'hemorrhage as 1'
+        )
+    return bool(ignored.all())
+
+
 def _with_image(record: SliceRecord, folder: Path) -> SliceRecord:
-    file = folder / f'{record.name}.png'
+    # The image is named as the mask is, 049_1 or 049_001; slices of a volume as records are.
+    name = Path(record.truth_file).name.split('.')[0] or record.name
+    file = folder / f'{name}.png'
     return replace(record, image_file=str(file)) if file.is_file() else record
 
 
@@ -195,4 +228,5 @@ def _read_nifti(file: Path) -> Mask:
     if not np.array_equal(labels, values):
         raise ValueError(f'{file}: the values are not whole numbers; a mask holds 0 and 1')
     zooms = [float(zoom) for zoom in image.header.get_zooms()]
-    return Mask(labels, (zooms[0], zooms[1]), zooms[2] if len(zooms) > 2 else np.nan)
+    thickness = zooms[2] if len(zooms) > 2 else np.nan
+    return Mask(labels, (zooms[0], zooms[1]), thickness, np.asarray(image.affine))

@@ -47,8 +47,8 @@ def confusion_matrix(
     """Count the pixels of each true class by the class predicted for them.
 
     Args:
-        truth (ndarray): Integer labels of any shape.
-        prediction (ndarray): Integer labels of the same shape.
+        truth (ndarray): Integer labels of any shape; of floats, whole numbers.
+        prediction (ndarray): Likewise, of the same shape.
         num_classes (int): Classes are 0 to ``num_classes - 1``. Defaults to 2.
         ignore_index (int): Pixels with this true label do not count. Defaults to 255.
 
@@ -59,9 +59,9 @@ def confusion_matrix(
     Raises:
         ValueError: If the shapes differ, or a label is none of the classes.
     """
-    truth, prediction = np.asarray(truth), np.asarray(prediction)
+    truth, prediction = _as_labels(truth, 'truth'), _as_labels(prediction, 'prediction')
     _check_same_shape(truth, prediction)
-    if truth.size and truth.max() >= num_classes:
+    if truth.size and (ignore_index < num_classes or truth.max() >= num_classes):
         # Only then may pixels have to be ignored; looking for them first would cost every slice.
         counted = truth != ignore_index
         truth, prediction = truth[counted], prediction[counted]
@@ -253,8 +253,9 @@ def hausdorff_distance_95(to_prediction: FloatArray, to_truth: FloatArray) -> fl
 
     D. P. Huttenlocher et al., IEEE Trans PAMI 15(9):850-863, 1993, doi:10.1109/34.232073. The
     percentile (linear between order statistics) is taken in each direction, then the maximum, as
-    MONAI and DeepMind's surface-distance do; the percentile of both directions taken together,
-    which others call HD95, is smaller.
+    MONAI does. DeepMind's surface-distance takes the maximum of both directions too, but of
+    percentiles weighted by the size of surface elements, so its figures differ a little. The
+    percentile of both directions taken together, which others call HD95, is usually smaller.
 
     Args:
         to_prediction (ndarray): From :func:`surface_distances`.
@@ -418,13 +419,15 @@ def youden_threshold(truth: NDArray, score: NDArray) -> float:
         score (ndarray): float of shape (n,).
 
     Returns:
-        float: The highest such threshold, to be reached by a positive; nan where a class is
-        missing. A figure at a threshold chosen on the same cases flatters.
+        float: The highest such threshold, to be reached by a positive, and always a score of a
+        case; nan where a class is missing. A figure at a threshold chosen on the same cases
+        flatters.
     """
     false_positive_rate, true_positive_rate, thresholds = roc(truth, score)
     if not len(thresholds):
         return np.nan
-    return float(thresholds[np.argmax(true_positive_rate - false_positive_rate)])
+    gained = np.where(np.isfinite(thresholds), true_positive_rate - false_positive_rate, -np.inf)
+    return float(thresholds[np.argmax(gained)])
 
 
 def calibration_gaps(truth: NDArray, probability: NDArray, bins: int = 15) -> FloatArray:
@@ -471,6 +474,18 @@ def expected_calibration_error(gaps: NDArray, num_pixels: ArrayLike) -> FloatArr
         ndarray: float64 of shape (...), 0 to 1; nan without pixels.
     """
     return _ratio(np.abs(gaps).sum(axis=-1), *_as_floats(num_pixels))
+
+
+def _as_labels(labels: ArrayLike, name: str) -> NDArray:
+    """The labels as whole numbers."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind in 'biu':
+        return labels
+    with np.errstate(invalid='ignore'):
+        whole = labels.astype(np.int64)
+    if not np.array_equal(whole, labels):
+        raise ValueError(f'the {name} holds labels that are not whole numbers')
+    return whole
 
 
 def _as_floats(*arrays: ArrayLike) -> tuple[FloatArray, ...]:

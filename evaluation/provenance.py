@@ -131,6 +131,11 @@ def warnings(provenance: Mapping[str, object]) -> list[str]:
             f'The split protocol is not known (no {SPLITS} beside the data): whether tested '
             'patients were trained on cannot be told from it.'
         )
+    if 'trained_on' in provenance and provenance['trained_on'] is None:
+        found.append(
+            'Whether tested patients were trained on could not be told: the config does not lead '
+            'to the training images.'
+        )
     if shared := provenance.get('trained_on'):
         found.append(
             f'{len(shared)} of the tested patients were also trained on ({_some(shared)}): these '
@@ -181,9 +186,10 @@ def _patients(dataset: Mapping[str, object]) -> set[str] | None:
         return None
     try:
         found = {parse_name(file)[0] for file in _images(dataset).iterdir()}
+        # As CraniumDataset takes them, numbers or names.
+        return found if chosen is None else found & {f'{int(p):03d}' for p in chosen}
     except (OSError, ValueError):
         return None
-    return found & {str(patient) for patient in chosen} if chosen else found
 
 
 def _same_data(first: Mapping[str, object], second: Mapping[str, object]) -> bool:

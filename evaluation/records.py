@@ -132,6 +132,7 @@ def measure_slice(
         counted = None
         if tn + fp + fn + tp < truth.size:
             counted = truth != ignore_index
+            is_true &= counted
             is_predicted &= counted
         calibration = _calibration(is_true, probability, counted)
         shape = _shape(is_true, is_predicted, spacing) if tp + fn + fp else {}
@@ -246,6 +247,12 @@ def parse_name(file: str | Path) -> tuple[str, int]:
             'such as 049_021.png'
         )
     return match[1], int(match[2])
+
+
+def patient_name(patient: int | str) -> str:
+    """Name of a patient that is given by number or by name, such as ``'070'`` for 70."""
+    text = str(patient)
+    return f'{int(text):03d}' if text.isdecimal() else text
 
 
 def check_unique(records: Iterable[SliceRecord]) -> None:

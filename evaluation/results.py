@@ -7,13 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from cranium.evaluation import measures
 from cranium.evaluation.records import (
     LESION_IOU,
     SURFACE_TOLERANCE,
     SliceRecord,
+    patient_name,
     read_slices,
     write_slices,
 )
@@ -23,6 +21,7 @@ from cranium.evaluation.summary import (
     Figure,
     OperatingPoint,
     choose_operating_point,
+    patient_dice,
     summarize,
 )
 
@@ -74,7 +73,8 @@ def evaluate(
 
     Args:
         records (sequence): Records.
-        leave_out (collection): Patients that the authors' Dice is also given without.
+        leave_out (collection): Patients that the authors' Dice is also given without, as names
+            or numbers.
         operating_point (OperatingPoint, optional): Thresholds chosen on other patients.
         provenance (mapping, optional): Where model and data come from.
         warnings (sequence): Warnings to hand on.
@@ -88,7 +88,8 @@ def evaluate(
         ValueError: See :class:`Cohort` and :func:`summarize`.
     """
     cohort = Cohort(records, replicates, seed)
-    figures = summarize(cohort, leave_out, operating_point)
+    dropped = tuple(map(patient_name, leave_out))
+    figures = summarize(cohort, dropped, operating_point)
     cases = {
         'slices': len(cohort.records),
         'hemorrhage_slices': int(cohort.hemorrhage.sum()),
@@ -106,6 +107,7 @@ def evaluate(
             n: [lo, hi if hi < math.inf else None] for n, (lo, hi) in LESION_SIZES.items()
         },
         'score': cohort.score_kind,
+        'left_out_patients': list(dropped),
     }
     return Results(
         records=cohort.records,
@@ -114,7 +116,7 @@ def evaluate(
         operating_point=choose_operating_point(cohort),
         used_operating_point=operating_point,
         options=options,
-        warnings=[*warnings, *_warnings(cohort, operating_point)],
+        warnings=[*warnings, *_warnings(cohort, operating_point, dropped)],
         provenance=dict(provenance or {}),
     )
 
@@ -129,7 +131,7 @@ def write_results(results: Results, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_slices(results.records, folder / SLICES)
-    _write_patients(results.records, folder / PATIENTS)
+    _write_patients(Cohort(results.records, replicates=0), folder / PATIENTS)
     used = results.used_operating_point
     summary = {
         'figures': {name: asdict(figure) for name, figure in results.figures.items()},
@@ -161,13 +163,12 @@ def read_results(folder: str | Path) -> Results:
     """
     folder = find_results(folder)
     summary = read_summary(folder / SUMMARY)
-    used = summary['used_operating_point']
     return Results(
         records=read_slices(folder / SLICES),
         figures=summary['figures'],
         cases=summary['cases'],
-        operating_point=_operating_point(summary['operating_point']),
-        used_operating_point=_operating_point(used) if used else None,
+        operating_point=summary['operating_point'],
+        used_operating_point=summary['used_operating_point'],
         options=summary['options'],
         warnings=summary['warnings'],
         provenance=summary['provenance'],
@@ -196,7 +197,7 @@ def find_results(folder: str | Path) -> Path:
 
 
 def read_summary(file: str | Path) -> dict[str, object]:
-    """Read ``summary.json``, its figures as :class:`Figure`, null as nan.
+    """Read ``summary.json``, with its figures and operating points as objects, null as nan.
 
     Args:
         file (str | Path): The file.
@@ -216,9 +217,16 @@ def read_summary(file: str | Path) -> dict[str, object]:
             )
             for name, figure in summary['figures'].items()
         }
-        for key in ('cases', 'operating_point', 'used_operating_point', 'options', 'provenance'):
+        for key in ('cases', 'options', 'warnings', 'provenance'):
             summary[key]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        for key in ('operating_point', 'used_operating_point'):
+            if summary[key] is not None or key == 'operating_point':
+                summary[key] = _operating_point(summary[key])
+    except KeyError as error:
+        raise ValueError(
+            f'{file}: not a summary written by Cranium (no {error}); run the evaluation again'
+        ) from None
+    except (TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             f'{file}: not a summary written by Cranium ({error}); run the evaluation again'
         ) from None
@@ -238,7 +246,7 @@ def read_operating_point(file: str | Path) -> OperatingPoint:
         OSError: If the file cannot be read.
         ValueError: If it is no such summary.
     """
-    return _operating_point(read_summary(file)['operating_point'])
+    return read_summary(file)['operating_point']
 
 
 def format_figure(figure: Figure, digits: int = 3) -> str:
@@ -307,11 +315,16 @@ def format_table(figures: Mapping[str, Figure], markdown: bool = False) -> str:
     return '\n'.join(lines)
 
 
-def _write_patients(records: Sequence[SliceRecord], file: Path) -> None:
-    by_patient: dict[str, list[SliceRecord]] = {}
-    for record in records:
-        by_patient.setdefault(record.patient, []).append(record)
-    rows = [_patient_row(patient, group) for patient, group in by_patient.items()]
+def _write_patients(cohort: Cohort, file: Path) -> None:
+    dice = patient_dice(cohort)
+    rows = [
+        _patient_row(
+            [record for record, owner in zip(cohort.records, cohort.owner) if owner == index],
+            **{name: float(values[index]) for name, values in dice.items()},
+            score=float(cohort.patient_score[index]),
+        )
+        for index in range(len(cohort.patients))
+    ]
     with open(file, 'w', encoding='utf-8', newline='') as lines:
         writer = csv.DictWriter(lines, rows[0])
         writer.writeheader()
@@ -320,36 +333,49 @@ def _write_patients(records: Sequence[SliceRecord], file: Path) -> None:
         )
 
 
-def _patient_row(patient: str, records: Sequence[SliceRecord]) -> dict[str, object]:
+def _patient_row(
+    records: Sequence[SliceRecord], authors_dice: float, volume_dice: float, score: float
+) -> dict[str, object]:
     tp, fp, fn, tn = (sum(getattr(r, name) for r in records) for name in ('tp', 'fp', 'fn', 'tn'))
     true = [found for r in records for _, found in r.true_lesions]
     predicted = [right for r in records for _, right in r.predicted_lesions]
-    slice_dice = [r.dice for r in records if r.hemorrhage]
-    scores = [r.score for r in records]
     return {
-        'patient': patient,
+        'patient': records[0].patient,
         'slices': len(records),
-        'hemorrhage_slices': len(slice_dice),
+        'hemorrhage_slices': sum(r.hemorrhage for r in records),
         'types': ' '.join(sorted({kind for r in records for kind in r.types or ()})),
         'tp': tp,
         'fp': fp,
         'fn': fn,
         'tn': tn,
-        'authors_dice': float(np.mean(slice_dice)) if slice_dice else math.nan,
-        'volume_dice': float(measures.dice(tp, fp, fn)),
+        'authors_dice': authors_dice,
+        'volume_dice': volume_dice,
         'true_px': tp + fn,
         'predicted_px': tp + fp,
         'volume_error_px': fp - fn,
         'volume_error_ml': float(sum((r.fp - r.fn) * r.pixel_volume for r in records)),
-        'score': max(scores),
+        'score': score,
         'true_lesions': len(true),
         'found_lesions': sum(true),
         'false_lesions': len(predicted) - sum(predicted),
     }
 
 
-def _warnings(cohort: Cohort, operating_point: OperatingPoint | None) -> list[str]:
+def _warnings(
+    cohort: Cohort, operating_point: OperatingPoint | None, dropped: Collection[str]
+) -> list[str]:
     warnings = []
+    bleeding = cohort.patients[cohort.patient_hemorrhage].tolist()
+    if nobody := sorted(set(dropped) - set(bleeding)):
+        warnings.append(
+            f'Of the patients to leave out, {", ".join(nobody)} are not among those tested with '
+            'hemorrhage, so leaving them out changes nothing.'
+        )
+    if cohort.ignored:
+        warnings.append(
+            f'{cohort.ignored} slices were left out, since no pixel of theirs counts: their true '
+            'masks are 255 throughout, as of slices without a label.'
+        )
     positive = int(cohort.patient_hemorrhage.sum())
     if positive < FEW_PATIENTS:
         warnings.append(

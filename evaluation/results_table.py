@@ -21,6 +21,7 @@ COLUMNS = (
     'slice AUC [95 %]',
     'patients / slices',
     'split',
+    'config',
 )
 
 
@@ -31,11 +32,15 @@ class Row(NamedTuple):
         label (str): What the row is about.
         miou (float): In percent.
         mdice (float): In percent.
+        miou_decimals (int): Decimals that the mean IoU was rounded to. Defaults to 2.
+        mdice_decimals (int): Likewise of the mean Dice.
     """
 
     label: str
     miou: float
     mdice: float
+    miou_decimals: int = 2
+    mdice_decimals: int = 2
 
 
 def dice_range(miou: float) -> tuple[float, float]:
@@ -56,24 +61,25 @@ def dice_range(miou: float) -> tuple[float, float]:
     return (_dice_of_iou(better) + _dice_of_iou(worse)) / 2, _dice_of_iou(miou)
 
 
-def contradiction(row: Row, decimals: int = 2) -> str | None:
+def contradiction(row: Row) -> str | None:
     """Tell whether mIoU and mDice of two classes exclude each other.
 
     Args:
         row (Row): The row.
-        decimals (int): Decimals that its figures were rounded to. Defaults to 2.
 
     Returns:
         str | None: What is wrong, or None where both can be true.
     """
     if math.isnan(row.miou) or math.isnan(row.mdice):
         return None
-    half = 0.5 * 10**-decimals
-    low = 100 * dice_range(max(row.miou - half, 0) / 100)[0] - half
-    high = 100 * dice_range(min(row.miou + half, 100) / 100)[1] + half
+    # Each figure may be off by half of its last digit; the last bits of floats are no matter.
+    half = 0.5 * 10**-row.miou_decimals
+    slack = 0.5 * 10**-row.mdice_decimals + 1e-9
+    low = 100 * dice_range(max(row.miou - half, 0) / 100)[0] - slack
+    high = 100 * dice_range(min(row.miou + half, 100) / 100)[1] + slack
     if low <= row.mdice <= high:
         return None
-    miou, mdice = (f'{value:.{decimals}f}' for value in (row.miou, row.mdice))
+    miou, mdice = f'{row.miou:.{row.miou_decimals}f}', f'{row.mdice:.{row.mdice_decimals}f}'
     return (
         f'{row.label}: mIoU {miou} and mDice {mdice} exclude each other; with two classes, mIoU '
         f'{miou} implies an mDice from {low:.1f} to {high:.1f}'
@@ -115,10 +121,12 @@ def read_rows(lines: Iterable[str]) -> list[Row]:
         elif 'mIoU' in cells and 'mDice' in cells:
             header = cells
         elif header and len(cells) == len(header):
-            miou, mdice = (_number(cells[header.index(name)]) for name in ('mIoU', 'mDice'))
-            if not (math.isnan(miou) or math.isnan(mdice)):
+            means = [cells[header.index(name)] for name in ('mIoU', 'mDice')]
+            values = [_number(cell) for cell in means]
+            if not any(map(math.isnan, values)):
                 others = [c for h, c in zip(header, cells) if h not in ('mIoU', 'mDice')]
-                rows.append(Row(', '.join(filter(None, others[:4])), miou, mdice))
+                label = ', '.join(filter(None, others[:4]))
+                rows.append(Row(label, *values, *map(_decimals, means)))
     return rows
 
 
@@ -129,6 +137,10 @@ def _dice_of_iou(iou: float) -> float:
 def _number(cell: str) -> float:
     match = re.fullmatch(r'\**(\d+(?:\.\d+)?)\s*%?\**', cell)
     return float(match[1]) if match else math.nan
+
+
+def _decimals(cell: str) -> int:
+    return len(re.search(r'(?:\.(\d+))?\s*%?\**$', cell)[1] or '')
 
 
 def _name(run: Results) -> str:
@@ -155,4 +167,5 @@ def _cells(run: Results) -> tuple[str, ...]:
         ),
         f'{run.cases["patients"]} / {run.cases["slices"]}',
         str(run.provenance.get('protocol') or 'unknown'),
+        str(experiment.get('name') or '-'),
     )

@@ -65,13 +65,15 @@ class Cohort:
     """The records of a run as arrays, ordered by patient and slice.
 
     Args:
-        records (sequence): Records, of each slice one.
+        records (sequence): Records, of each slice one; those without a pixel that counts are
+            left out, since they are neither with nor without hemorrhage.
         replicates (int): Draws of patients for the intervals. Defaults to 10,000.
         seed (int): Seed of the draws. Defaults to 0.
 
     Raises:
-        ValueError: If there are no records, a slice is there twice, or some records have
-            probabilities or a spacing and others do not.
+        ValueError: If no pixel of any record counts, a slice is there twice, or some records have
+            a spacing and others do not. That some have probabilities and others do not is raised
+            by :attr:`score`.
     """
 
     def __init__(
@@ -80,8 +82,12 @@ class Cohort:
         if not records:
             raise ValueError('no slices were measured; is the data set empty?')
         check_unique(records)
+        counted = [r for r in records if r.tp + r.fp + r.fn + r.tn]
+        if not counted:
+            raise ValueError('no pixel of any slice counts; are all true masks 255 throughout?')
+        self.ignored = len(records) - len(counted)
         # The order makes sums, and so the last digit, the same for any number of processes.
-        self.records = sorted(records, key=lambda r: (r.patient, r.slice))
+        self.records = sorted(counted, key=lambda r: (r.patient, r.slice))
         self.patients, self.owner = np.unique(
             [r.patient for r in self.records], return_inverse=True
         )
@@ -182,7 +188,8 @@ def pixel_figures(cohort: Cohort) -> dict[str, Figure]:
         cohort (Cohort): The measured slices.
 
     Returns:
-        dict[str, Figure]: ``pixel/{iou,dice,acc,precision}_{background,hemorrhage}`` from 0 to 1,
+        dict[str, Figure]: ``pixel/{iou,dice,acc}_{background,hemorrhage}`` and
+        ``pixel/precision_hemorrhage`` from 0 to 1 (``acc`` of the background is the specificity),
         and IoUMetric's own ``aAcc``, ``mIoU``, ``mAcc``, ``mDice`` in percent (not rounded).
         Of a class in neither truth nor prediction, figures are nan and stay out of the means, as
         in IoUMetric.
@@ -204,7 +211,6 @@ def pixel_figures(cohort: Cohort) -> dict[str, Figure]:
             figures[f'pixel/{measure}_{name}'] = make(values)
             by_measure[measure].append(values)
     figures['pixel/precision_hemorrhage'] = make(measures.precision(tp, fp))
-    figures['pixel/specificity_hemorrhage'] = make(measures.specificity(tn, fp))
     figures['aAcc'] = make(100 * measures.sensitivity(tp + tn, fp + fn), unit='%')
     for key, measure in {'mIoU': 'iou', 'mAcc': 'acc', 'mDice': 'dice'}.items():
         figures[key] = make(100 * _mean_of_defined(by_measure[measure]), unit='%')

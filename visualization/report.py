@@ -20,9 +20,9 @@ from cranium.evaluation.results import (
 )
 from cranium.evaluation.summary import Cohort, Figure, patient_dice
 from cranium.visualization.page import page, table
-from cranium.visualization.published import PUBLISHED
+from cranium.visualization.published import PUBLISHED, closest
 from cranium.visualization.scalars import read_scalars
-from cranium.visualization.slice_figure import slice_figure
+from cranium.visualization.slice_figure import MOST_POINTS, slice_figure
 from cranium.visualization.svg import Axis, Chart, axis_for, bars
 
 HEADLINES = {
@@ -48,6 +48,10 @@ FEW_POINTS = 40
 # there are many, each gets as many pixels as keep the page well under 10 MB.
 SIDE, LEAST_SIDE = 256, 64
 PAGE_BYTES, SLICE_BYTES, PIXEL_BYTES = 8.5e6, 2800, 0.12
+
+# The outlines of all slices together, which those 2.8 kB hold, and a corner of one; speckled
+# predictions have very many.
+OUTLINE_BYTES, POINT_BYTES = 2e6, 7
 
 
 def build_report(work_dir: str | Path) -> str:
@@ -109,12 +113,13 @@ def build_markdown(work_dir: str | Path) -> str:
     )
     published = [
         f'| {p.source} | {p.measure} | {p.value} | {p.protocol} | '
-        f'{format_figure(results.figures[p.figure])} |'
+        f'{format_figure(results.figures[closest(p, results.figures)])} |'
         for p in PUBLISHED
     ]
     head = ['| published | measure | value | protocol | this run |', '| --- ' * 5 + '|']
     parts.append('\n'.join(['## Compared with published results\n', *head, *published]))
     parts.append('## All figures\n\n' + format_table(results.figures, markdown=True))
+    parts.append('## Origin\n\n' + _origin_as_markdown(results))
     return '\n\n'.join(parts) + '\n'
 
 
@@ -158,9 +163,10 @@ def _published(results: Results) -> str:
             escape(p.measure),
             escape(p.value),
             escape(p.protocol),
-            _cell(p.figure, results.figures[p.figure]),
+            _cell(name, results.figures[name]),
         )
         for p in PUBLISHED
+        for name in [closest(p, results.figures)]
     ]
     return (
         '<p>Only figures of the same split and the same definition can be compared; in the last '
@@ -352,7 +358,7 @@ def _examples(records: Sequence[SliceRecord], each: int = 4) -> str:
 
 
 def _patients(records: Sequence[SliceRecord]) -> str:
-    side = _side(len(records))
+    side, most_points = _side(len(records)), _most_points(records)
     groups: dict[str, list[SliceRecord]] = {}
     for record in records:
         groups.setdefault(record.patient, []).append(record)
@@ -366,9 +372,10 @@ def _patients(records: Sequence[SliceRecord]) -> str:
         )
         alarms = sum(1 for r in group if not r.hemorrhage and r.fp)
         what += f', {alarms} false alarms' if alarms else ''
+        strip = _strip(group, f'Slices of patient {patient}', side, most_points)
         parts.append(
             f'<details id="patient-{escape(patient)}"><summary>Patient {escape(patient)}: {what}'
-            f'</summary>{_strip(group, f"Slices of patient {patient}", side)}</details>'
+            f'</summary>{strip}</details>'
         )
     return '<p>Open a patient and scroll through its slices.</p>' + ''.join(parts)
 
@@ -378,8 +385,15 @@ def _side(num_slices: int) -> int:
     return int(min(SIDE, max(LEAST_SIDE, math.sqrt(pixels))))
 
 
-def _strip(records: Sequence[SliceRecord], label: str, side: int = SIDE) -> str:
-    figures = ''.join(slice_figure(record, side) for record in records)
+def _most_points(records: Sequence[SliceRecord]) -> int:
+    outlines = sum((r.tp + r.fn > 0) + (r.tp + r.fp > 0) for r in records)
+    return int(min(MOST_POINTS, OUTLINE_BYTES / POINT_BYTES / max(1, outlines)))
+
+
+def _strip(
+    records: Sequence[SliceRecord], label: str, side: int = SIDE, most_points: int = MOST_POINTS
+) -> str:
+    figures = ''.join(slice_figure(record, side, most_points) for record in records)
     label = escape(label)
     return f'<div class="strip" tabindex="0" role="region" aria-label="{label}">{figures}</div>'
 
@@ -403,6 +417,24 @@ def _origin(results: Results) -> str:
             f'<details><summary>Config</summary><pre tabindex="0">{escape(config)}</pre></details>'
         )
     return html
+
+
+def _origin_as_markdown(results: Results) -> str:
+    about = dict(results.provenance)
+    config = about.pop('config', None)
+    rows = [
+        f'| {key} | {_plain_text(value)} |' for key, value in {**about, **results.options}.items()
+    ]
+    text = '\n'.join(['| what | value |', '| --- | --- |', *rows])
+    return f'{text}\n\n```python\n{config.rstrip()}\n```' if config else text
+
+
+def _plain_text(value: object) -> str:
+    if isinstance(value, dict):
+        return ', '.join(f'{k}: {v}' for k, v in value.items())
+    if isinstance(value, list):
+        return ', '.join(map(str, value)) or 'none'
+    return ('unknown' if value is None else str(value)).replace('|', '\\|').replace('\n', ' ')
 
 
 def _cell(name: str, figure: Figure) -> str:

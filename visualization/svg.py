@@ -115,7 +115,7 @@ class Chart:
         if math.isfinite(y):
             top = self._y(y)
             self._marks.append(
-                f'<path class="line {kind}" d="M{LEFT} {top:.1f}H{WIDTH - RIGHT}"/>'
+                f'<path class="line {kind} level" d="M{LEFT} {top:.1f}H{WIDTH - RIGHT}"/>'
                 f'<text class="note" x="{WIDTH - RIGHT - 4}" y="{top - 4:.1f}" '
                 f'text-anchor="end">{escape(text)}</text>'
             )
@@ -174,7 +174,7 @@ class Chart:
             parts.append(
                 f'<text class="legend" x="{x - 20}" y="{y + 4}" text-anchor="end">'
                 f'{escape(label)}</text>'
-                f'<path class="line {kind}" d="M{x - 14} {y}H{x}"/>'
+                f'<path class="line {kind} key" d="M{x - 14} {y}H{x}"/>'
             )
         return ''.join(parts)
 

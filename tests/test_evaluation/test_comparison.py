@@ -46,6 +46,28 @@ def test_a_clear_difference_is_decided():
     assert comparison.verdict(back, 'B', 'A').startswith('B is better than A')
 
 
+def test_the_sentence_names_the_better_run_first():
+    found = comparison.Difference('d', 0.7, 0.5, 12, -0.3, -0.1, 0.01, 0.01, 0.01)
+    sentence = 'A is better than B: A minus B lies from +0.100 to +0.300 (P = 0.01).'
+    assert comparison.verdict(found, 'A', 'B') == sentence
+    found = comparison.Difference('d', 0.5, 0.7, 12, 0.1, 0.3, 0.01, 0.01, 0.01)
+    assert comparison.verdict(found, 'B', 'A') == sentence
+
+
+@pytest.mark.parametrize(
+    ('patients', 'low', 'corrected', 'why'),
+    [
+        (12, -0.1, 0.01, 'The interval holds 0. That is not'),
+        (12, 0.1, 0.2, 'The corrected P of 0.2 is not below 0.05. That is not'),
+        (12, -0.1, 0.2, 'The interval holds 0 and the corrected P of 0.2 is not below 0.05. That'),
+        (5, 0.1, 0.0625, 'With 5 patients P cannot fall below 2/2^5 = 0.0625, whatever the runs.'),
+    ],
+)
+def test_the_criterion_that_failed_is_named(patients, low, corrected, why):
+    found = comparison.Difference('d', 0.5, 0.7, patients, low, 0.3, 0.1, corrected, corrected)
+    assert why in comparison.verdict(found, 'A', 'B')
+
+
 def test_noise_is_not_decided():
     first, second = run(BASE), run(BASE + RNG.normal(0, 0.1, 12).clip(-0.15, 0.15))
     (found,) = comparison.compare_runs([first, second])
@@ -104,6 +126,12 @@ class TestBadInput:
     def test_other_masks(self):
         other = run(BASE)
         other[0] = replace(other[0], fn=other[0].fn + 1)
+        with pytest.raises(ValueError, match=r'same masks; 1 differ, first 000_001'):
+            comparison.compare_runs([run(BASE), other])
+
+    def test_other_pixels_ignored(self):
+        other = run(BASE)
+        other[0] = replace(other[0], tn=other[0].tn - 1)
         with pytest.raises(ValueError, match=r'same masks; 1 differ, first 000_001'):
             comparison.compare_runs([run(BASE), other])
 

@@ -155,12 +155,37 @@ class TestProbabilities:
         logits = [[[0, 1, 2, 3]], [[2, 2, 2, 2]]]
         assert self.score(logits, tmp_path) == pytest.approx(1 / (1 + np.exp(-2)))
 
-    def test_one_logit(self, tmp_path):
-        assert self.score([[[-3, 1, 0, -1]]], tmp_path) == pytest.approx(1 / (1 + np.exp(-1)))
+    def test_one_output_is_a_probability_already(self, tmp_path):
+        # What BaseSegmentor.postprocess_result does where there is one output.
+        probability = torch.tensor([[[-3.0, 1, 0, -1]]]).sigmoid()
+        sample = data_sample('049_001', self.TRUTH, 0 * self.TRUTH, probability.numpy())
+        sample.pred_sem_seg = PixelData(data=(probability > 0.3).to(probability))
+        evaluate(HemorrhageMetric(report=True, results_dir=str(tmp_path)), of=[sample])
+        (record,) = results.read_results(tmp_path).records
+        assert record.score == pytest.approx(1 / (1 + np.exp(-1)))
+        assert (record.tp, record.fp) == (2, 0)
+
+    def test_three_outputs(self, tmp_path):
+        with pytest.raises(ValueError, match=r'049_001\.png: the model has 3 outputs'):
+            self.score(np.zeros((3, 1, 4)), tmp_path)
+
+    def test_confident_slices_do_not_tie(self, tmp_path):
+        scores = [self.score([[[0] * 4], [[high] * 4]], tmp_path) for high in (20, 25)]
+        assert scores[0] < scores[1] < 1
 
     def test_nan(self, tmp_path):
         with pytest.raises(ValueError, match='049_001: some probabilities are nan'):
             self.score([[[np.nan, 0, 0, 0]], [[0, 0, 0, 0]]], tmp_path)
+
+    def test_a_slice_that_is_ignored_throughout(self, tmp_path):
+        logits = np.float32([[[0, 0, 0, 0]], [[2, 2, 2, 2]]])
+        metric = HemorrhageMetric(report=True, results_dir=str(tmp_path))
+        kept = data_sample('049_001', self.TRUTH, self.TRUTH, logits)
+        unlabelled = data_sample('049_002', 0 * self.TRUTH + 255, self.TRUTH, logits)
+        evaluate(metric, of=[kept, unlabelled])
+        found = results.read_results(tmp_path)
+        assert [record.name for record in found.records] == ['049_001']
+        assert any(warning.startswith('1 slices were left out') for warning in found.warnings)
 
     def test_without_logits_the_area_is_the_score(self):
         bare = [data_sample(f'049_00{n}', self.TRUTH * n, self.TRUTH * n) for n in (0, 1)]

@@ -47,6 +47,21 @@ def test_images_are_named_where_they_are(folders):
     save(folders / 'images', '049_002', np.zeros((4, 4)))
     found = compare(folders, images=folders / 'images').records
     assert [bool(record.image_file) for record in found] == [False, True, False]
+    (warning,) = compare(folders, images=folders / 'images').warnings
+    assert warning.startswith('2 slices have no image') and '049_001, 049_003' in warning
+
+
+def test_an_image_is_named_as_its_mask_is(tmp_path):
+    for kind in ('truth', 'prediction', 'images'):
+        save(tmp_path / kind, '049_7', np.eye(5))
+    (record,) = compare(tmp_path, images=tmp_path / 'images').records
+    assert record.name == '049_007' and record.image_file.endswith('images/049_7.png')
+
+
+def test_masks_that_are_ignored_throughout_are_counted(folders):
+    save(folders / 'truth', '049_002', np.full((64, 48), 255))
+    (warning,) = compare(folders).warnings
+    assert warning.startswith('1 true masks are 255 throughout') and '049_002' in warning
 
 
 def test_a_volume_is_evaluated_slice_by_slice(folders):
@@ -94,11 +109,21 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r'prediction/049_002\.png .* labels \[255\]'):
             compare(folders)
 
-    def test_truth_of_0_and_255_is_not_taken_for_ignored(self, tmp_path):
-        save(tmp_path / 'truth', '049_001', 255 * np.eye(5))
-        save(tmp_path / 'prediction', '049_001', np.eye(5))
-        with pytest.raises(ValueError, match='hold 255 but no 1'):
-            compare(tmp_path)
+    def test_truth_of_0_and_255_is_not_taken_for_ignored(self, folders):
+        save(folders / 'truth', '049_002', 255 * np.eye(64, 48))
+        with pytest.raises(ValueError, match=r'truth/049_002\.png: the mask holds 255 but no 1'):
+            compare(folders)
+
+    def test_other_spacing_or_orientation(self, tmp_path):
+        for name, spacing in {
+            'truth': (0.5, 0.5, 5),
+            'a': (0.5, 0.5, 4),
+            'b': (-0.5, 0.5, 5),
+        }.items():
+            save_nifti(tmp_path / name, '049.nii.gz', np.ones((3, 3, 2)), spacing)
+        for name in ('a', 'b'):
+            with pytest.raises(ValueError, match=r'049\.nii\.gz: spacing or orientation'):
+                masks.compare_folders(tmp_path / name, tmp_path / 'truth')
 
     def test_colours(self, folders):
         save(folders / 'prediction', '049_002', np.zeros((64, 48, 3)))

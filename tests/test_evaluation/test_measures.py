@@ -35,6 +35,26 @@ class TestConfusionMatrix:
         truth[0, 3] = truth[1, 1] = 255
         assert measures.confusion_matrix(truth, PREDICTION).tolist() == [[7, 0], [1, 2]]
 
+    @pytest.mark.parametrize(
+        ('ignored', 'expected'), [(0, [[0, 0], [2, 2]]), (1, [[7, 1], [0, 0]])]
+    )
+    def test_a_class_can_be_ignored(self, ignored, expected):
+        result = measures.confusion_matrix(TRUTH, PREDICTION, ignore_index=ignored)
+        assert result.tolist() == expected
+
+    def test_ignored_below_the_classes(self):
+        truth = TRUTH.copy()
+        truth[0, 3] = -1
+        result = measures.confusion_matrix(truth, PREDICTION, ignore_index=-1)
+        assert result.tolist() == [[7, 0], [2, 2]]
+
+    def test_labels_as_floats(self):
+        result = measures.confusion_matrix(TRUTH.astype(np.float32), PREDICTION.astype(float))
+        assert result.tolist() == [[7, 1], [2, 2]]
+        for bad in (0.7, np.nan):
+            with pytest.raises(ValueError, match='the prediction holds labels that are not whole'):
+                measures.confusion_matrix(TRUTH, PREDICTION * bad)
+
     @pytest.mark.parametrize('num_classes', [3, 5, 17])
     def test_more_classes_against_a_loop(self, num_classes):
         rng = np.random.default_rng(num_classes)
@@ -240,6 +260,10 @@ class TestDetection:
         assert measures.average_precision(self.TRUTH, self.SCORE) == pytest.approx(
             (1 + 2 / 3 + 3 / 5) / 3
         )
+
+    @pytest.mark.parametrize('score', [[0.5, 0.5, 0.5], [0.1, 0.9, 0.9]])
+    def test_youden_of_useless_scores_is_a_score(self, score):
+        assert measures.youden_threshold(np.array([1, 0, 0]), np.array(score)) in score
 
     def test_youden(self):
         # 0.8: 1/3 + 1; 0.4: 2/3 + 1/2; 0.1: 2/3 + 0; 0.05: 1 + 0.

@@ -74,6 +74,12 @@ def test_only_the_patients_that_were_chosen_are_trained_on(tree):
     assert about['trained_on'] == []
 
 
+@pytest.mark.parametrize('patients', [[49], ['49'], ['049']])
+def test_patients_are_chosen_by_number_or_name(tree, patients):
+    about = provenance.describe_run(config(tree, patients=patients), {'049', '050'})
+    assert about['trained_on'] == ['049']
+
+
 def test_a_wrapped_data_set_is_looked_into(tree):
     wrapped = config(tree)
     wrapped['train_dataloader'] = {
@@ -84,7 +90,9 @@ def test_a_wrapped_data_set_is_looked_into(tree):
 
 @pytest.mark.parametrize('train', [{'ann_file': 'x.txt'}, {'data_root': 'nowhere'}])
 def test_unknown_is_none_and_not_empty(tree, train):
-    assert provenance.describe_run(config(tree, **train), {'049'})['trained_on'] is None
+    about = provenance.describe_run(config(tree, **train), {'049'})
+    assert about['trained_on'] is None
+    assert any('could not be told' in warning for warning in provenance.warnings(about))
 
 
 def test_a_checkpoint_chosen_on_the_tested_data(tree):

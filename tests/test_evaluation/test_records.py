@@ -45,6 +45,11 @@ class TestMeasureSlice:
         assert record.predicted_lesions == ((6, True),)
         assert sum(record.calibration_gaps) == pytest.approx(6 * 0.9 - 6)
 
+    def test_hemorrhage_can_be_what_is_ignored(self):
+        record = measure(ignore_index=1)
+        assert (record.tp, record.fp, record.fn, record.tn) == (0, 3, 0, 39)
+        assert record.true_lesions == ()
+
     def test_the_score_is_the_highest_probability(self):
         probability = np.zeros(TRUTH.shape)
         probability[4, 4] = 0.75

@@ -67,6 +67,21 @@ def test_just_outside_is_flagged():
     assert not contradiction(Row('x', 75, low)) and not contradiction(Row('x', 75, high))
 
 
+@pytest.mark.parametrize(
+    ('miou', 'mdice', 'possible'),
+    [
+        ('75', '86', True),  # at most 85.71 at an mIoU of 75, but 86.05 at 75.5
+        ('75.00', '86', True),  # 85.71 is rounded to 86
+        ('75.00', '86.0', False),
+        ('75', '86.10', False),
+        ('**75.0%**', '**85.7%**', True),
+    ],
+)
+def test_as_many_decimals_count_as_are_written(miou, mdice, possible):
+    (row,) = results_table.read_rows(['| mIoU | mDice |', f'| {miou} | {mdice} |'])
+    assert (contradiction(row) is None) is possible
+
+
 def test_table_of_runs():
     about = {
         'experiment': {'name': 'unet', 'backbone': 'UNet', 'crop_size': '512x512', 'lr': 0.01},
@@ -77,7 +92,8 @@ def test_table_of_runs():
     cells = dict(zip(header.split(' | '), first.split(' | ')))
     assert cells['mIoU'] == '65.66' and cells['hemorrhage Dice'] == '51.43'
     assert cells['patient Dice (authors) [95 %]'].startswith('0.667 [')
-    assert 'unnamed | - | - | - |' in second and second.endswith('unknown |')
+    assert 'unnamed | - | - | - |' in second and second.endswith('unknown | - |')
+    assert first.endswith('| patient | unet |')
     # What is printed can be checked again.
     read = results_table.read_rows(results_table.format_results(runs).splitlines())
     assert [row.miou for row in read] == [65.66, 65.66]

@@ -1,5 +1,6 @@
 """The figures of a run: by hand, recomputed independently, and whatever the order of slices."""
 
+import csv
 import json
 import math
 import random
@@ -71,6 +72,11 @@ class TestLiteral:
         assert value(figures, 'pixel/dice_hemorrhage') == 18 / 35
         assert value(figures, 'pixel/iou_hemorrhage') == 9 / 26
         assert value(figures, 'pixel/acc_background') == 500 / 505
+        pixel = {n.removeprefix('pixel/') for n in figures if n.startswith('pixel/')}
+        classes = ('background', 'hemorrhage')
+        assert pixel == {f'{m}_{c}' for m in ('iou', 'dice', 'acc') for c in classes} | {
+            'precision_hemorrhage'
+        }
         assert value(figures, 'mIoU') == pytest.approx(50 * (9 / 26 + 500 / 517))
         assert value(figures, 'aAcc') == pytest.approx(100 * 509 / 526)
 
@@ -224,6 +230,17 @@ class TestOperatingPoint:
 
 
 class TestExtremes:
+    def test_slices_without_a_pixel_that_counts_are_left_out(self):
+        nothing = [record('049', 9, 0, 0, 0, 0), record('077', 1, 0, 0, 0, 0)]
+        found = results.evaluate([*LITERAL, *nothing], replicates=50)
+        assert repr(found.figures) == repr(results.evaluate(LITERAL, replicates=50).figures)
+        assert found.cases['slices'] == 5 and found.cases['patients'] == 3
+        assert any(warning.startswith('2 slices were left out') for warning in found.warnings)
+
+    def test_no_pixel_counts_at_all(self):
+        with pytest.raises(ValueError, match='no pixel of any slice counts'):
+            summary.Cohort([record('049', 1, 0, 0, 0, 0)])
+
     def test_no_hemorrhage_at_all(self):
         figures = summary.summarize(summary.Cohort([LITERAL[3], LITERAL[4]], 50))
         for name in ('slice/dice_mean', 'patient/authors_dice', 'detection/slice_auc'):
@@ -268,6 +285,13 @@ def test_a_model_that_finds_nothing_is_named():
     assert not any('finds no hemorrhage' in warning for warning in found)
 
 
+def test_patients_to_leave_out_by_number_and_those_that_are_nobody():
+    found = results.evaluate(LITERAL, leave_out=[50, '70'], replicates=5)
+    assert 'patient/authors_dice_without_050' in found.figures
+    assert found.options['left_out_patients'] == ['050', '070']
+    assert any('to leave out, 070 are not among' in warning for warning in found.warnings)
+
+
 class TestFiles:
     def test_reading_gives_back_what_was_written(self, run):
         found, folder = run
@@ -300,6 +324,16 @@ class TestFiles:
             found.figures['lesion/sensitivity'].cases
         )
 
+    def test_patients_csv_says_what_the_summary_says(self, tmp_path):
+        made = [records.replace(r, score=math.nan) for r in LITERAL]
+        results.write_results(results.evaluate(made, replicates=5), tmp_path)
+        with open(tmp_path / 'patients.csv', newline='') as lines:
+            table = {row['patient']: row for row in csv.DictReader(lines)}
+        # A healthy patient with a false positive has no Dice; without probabilities areas score.
+        assert table['051']['volume_dice'] == table['051']['authors_dice'] == ''
+        assert [float(table[p]['score']) for p in ('049', '050', '051')] == [6, 5, 3]
+        assert float(table['049']['volume_dice']) == 8 / 22
+
     def test_warnings(self, run):
         found, _ = run
         assert any('Only 6 patients with hemorrhage' in warning for warning in found.warnings)
@@ -324,6 +358,25 @@ class TestFiles:
         (tmp_path / 'summary.json').write_text(text)
         with pytest.raises(ValueError, match=r'summary\.json: not a summary'):
             results.read_results(tmp_path)
+
+    @pytest.mark.parametrize(
+        ('change', 'missing'),
+        [
+            (lambda summary: summary.pop('warnings'), 'warnings'),
+            (lambda summary: summary['operating_point'].pop('patients'), 'patients'),
+            (lambda summary: summary['operating_point'].pop('slice'), 'slice'),
+            (lambda summary: summary.update(operating_point=None), 'NoneType'),
+        ],
+    )
+    def test_what_is_missing_is_named(self, run, tmp_path, change, missing):
+        _, folder = run
+        written = json.loads((folder / 'test/summary.json').read_text())
+        change(written)
+        (tmp_path / 'summary.json').write_text(json.dumps(written))
+        for read in (results.read_results, results.read_summary):
+            with pytest.raises(ValueError, match=rf'not a summary .*{missing}') as caught:
+                read(tmp_path if read is results.read_results else tmp_path / 'summary.json')
+            assert '\n' not in str(caught.value)
 
 
 def test_table_shows_value_interval_and_what_was_left_out():

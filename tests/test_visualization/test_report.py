@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from cranium.evaluation import masks, results
+from cranium.evaluation import masks, results, results_table
+from cranium.evaluation.records import SliceRecord
 from cranium.visualization import published, report
+from cranium.visualization.svg import Axis, Chart
 from tests.test_tools.commands import save_masks
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('chrome')
@@ -156,6 +158,26 @@ def test_every_picture_has_words(elements):
     assert len(charts) == 7 and all(a['aria-labelledby'] and a['role'] == 'img' for a in charts)
 
 
+def data_marks(chart):
+    """Lines, dots and bars of data; without chance, levels and the legend."""
+    return re.findall(r'class="(?:line|dot) (?:first|second)" (?:d="M|cx)|class="bar"', chart)
+
+
+def test_every_chart_shows_data(page):
+    charts = re.findall(r'<svg class="chart".*?</svg>', page, re.DOTALL)
+    assert len(charts) == 7 and all(map(data_marks, charts))
+
+
+def test_chance_levels_and_legend_are_no_data():
+    chart = Chart('t', 'd', Axis('x', 0, 1), Axis('y', 0, 1))
+    chart.line([(0, 0), (1, 1)], 'chance')
+    chart.level(0.5, 'first', 'mean')
+    chart.line([], 'first', 'slices')
+    assert not data_marks(chart.render())
+    chart.line([(0, 0), (1, 1)], 'first')
+    assert data_marks(chart.render())
+
+
 def test_links_lead_somewhere_and_ids_are_unique(elements):
     ids = [a['id'] for _, a in elements if 'id' in a]
     assert len(ids) == len(set(ids))
@@ -209,6 +231,26 @@ def test_markdown_holds_the_same_figures(work_dir):
     found = results.read_results(work_dir).figures
     assert results.format_figure(found['patient/authors_dice']) in text
     assert '> **Note.** Split by slices' in text and '| pixel/dice_hemorrhage |' in text
+    origin = text.split('## Origin')[1]
+    assert '| protocol | slice |' in origin and '| trained_on | 001 |' in origin
+    assert '```python\nmodel = <UNet>\n```' in origin
+
+
+def test_the_figure_without_070_stands_beside_the_authors_where_there_is_one():
+    authors, *others = published.PUBLISHED
+    without = {'patient/authors_dice': 1, 'patient/authors_dice_without_070': 2}
+    assert published.closest(authors, without) == 'patient/authors_dice_without_070'
+    assert published.closest(authors, {'patient/authors_dice': 1}) == 'patient/authors_dice'
+    assert all(published.closest(other, without) == other.figure for other in others)
+
+
+def test_the_predecessor_s_rows_are_marked_where_they_are_impossible():
+    rows = [p for p in published.PUBLISHED if p.figure in ('mIoU', 'mDice')]
+    for miou, mdice in zip(rows[::2], rows[1::2]):
+        values = [float(row.value.split()[0]) for row in (miou, mdice)]
+        impossible = results_table.contradiction(results_table.Row('', *values)) is not None
+        assert ['impossible' in row.value for row in (miou, mdice)] == [impossible] * 2
+    assert len(rows) == 6
 
 
 def test_a_run_without_pictures_curves_or_hemorrhage(tmp_path):
@@ -245,6 +287,13 @@ def test_pages_stay_small_with_many_slices():
         assert 64 < side < 256 and 7e6 < size < 9e6
 
 
+def test_speckled_predictions_keep_to_the_budget():
+    speckled = [SliceRecord('049', n, 500, 20_000, 500, 100_000) for n in range(2004)]
+    points = report._most_points(speckled)
+    assert 60 < points < 0.5 * report.OUTLINE_BYTES / report.POINT_BYTES / 2000
+    assert report._most_points(speckled[:20]) == report.MOST_POINTS
+
+
 CHECK = """<script>
 addEventListener('load', () => {
   document.querySelectorAll('details').forEach(d => { d.open = true; });
@@ -253,7 +302,9 @@ addEventListener('load', () => {
     const broken = [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt);
     for (const chart of document.querySelectorAll('svg.chart')) {
       const box = chart.getBoundingClientRect();
-      const marks = [...chart.querySelectorAll('.line, .dot, .bar')].map(m => m.getBBox());
+      // Not the line of chance, levels or the legend: what shows data.
+      const data = ':is(.line, .dot):is(.first, .second):not(.key, .level), .bar';
+      const marks = [...chart.querySelectorAll(data)].map(m => m.getBBox());
       const drawn = marks.some(mark => mark.width + mark.height > 0);
       if (box.width < 200 || box.height < 40 || !drawn) broken.push(chart.textContent);
     }

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from cranium.visualization.scalars import read_scalars
 
 
@@ -30,3 +32,19 @@ def test_a_test_that_logged_no_step_is_no_part_of_the_curve(tmp_path):
 
 def test_nothing_logged(tmp_path):
     assert read_scalars(tmp_path) == []
+
+
+def test_a_last_line_that_was_cut_off_is_left_out(tmp_path):
+    log(tmp_path, '1', {'step': 10, 'loss': 3})
+    with open(tmp_path / '1/vis_data/scalars.json', 'a') as file:
+        file.write('{"step": 20, "lo')
+    assert read_scalars(tmp_path) == [{'step': 10, 'loss': 3}]
+
+
+@pytest.mark.parametrize('bad', ['{"step": 20, "lo', '7'])
+def test_another_bad_line_is_named(tmp_path, bad):
+    log(tmp_path, '1', {'step': 10, 'loss': 3})
+    with open(tmp_path / '1/vis_data/scalars.json', 'a') as file:
+        file.write(bad + '\n{"step": 30, "loss": 1}\n')
+    with pytest.raises(ValueError, match=r'scalars\.json: line 2 is not an entry'):
+        read_scalars(tmp_path)
