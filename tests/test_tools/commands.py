@@ -44,6 +44,15 @@ def save_masks(folder, seed=0, num_patients=6, slices=3, offset=0):
     (folder / 'splits.json').write_text('{"protocol": "patient"}')
 
 
+def files(out: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path in it."""
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in out.rglob('*')
+        if path.is_file()
+    }
+
+
 def wait_for_staged(process: subprocess.Popen, out: Path, images: int = 1) -> None:
     """Wait until a run that prepares ``out`` has so many images in its staging folder."""
     while len(list(out.glob('.cranium/staging-*/images/*/*'))) < images:

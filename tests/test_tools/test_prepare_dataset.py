@@ -12,7 +12,7 @@ import pytest
 from cranium.preparation.benchmark import multiply
 from cranium.preparation.source import FolderSource
 
-from .commands import wait_for_staged
+from .commands import files, wait_for_staged
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,14 +20,6 @@ ROOT = Path(__file__).parents[2]
 def run(*args: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / 'tools/prepare_dataset.py'), *map(str, args)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=100)
-
-
-def files(out: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(out).as_posix(): path.read_bytes()
-        for path in out.rglob('*')
-        if path.is_file()
-    }
 
 
 @pytest.fixture(scope='module')

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .commands import wait_for_staged
+from .commands import files, wait_for_staged
 
 ROOT = Path(__file__).parents[2]
 SOURCE = os.environ.get('CT_ICH_ROOT', '')
@@ -25,14 +25,6 @@ pytestmark = [
 def command(*args: object) -> list[str]:
     tool = ROOT / 'tools/prepare_dataset.py'
     return [sys.executable, *map(str, (tool, '--source', SOURCE, '--jobs', 2, *args))]
-
-
-def files(out: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(out).as_posix(): path.read_bytes()
-        for path in out.rglob('*')
-        if path.is_file()
-    }
 
 
 @pytest.fixture(scope='module')
