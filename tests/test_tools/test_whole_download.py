@@ -73,4 +73,10 @@ def test_killed_with_its_workers_running_then_run_again(prepared, tmp_path, stag
     assert process.wait() == -signal.SIGKILL
     assert not (out / 'images').exists()
     subprocess.run(command('--out', out), check=True, capture_output=True)
+    # First what a person can read, so that a failure shows the rows that differ.
+    assert read_lines(out / 'manifest.csv') == read_lines(prepared / 'manifest.csv')
     assert files(out) == files(prepared)
+
+
+def read_lines(path: Path) -> list[str]:
+    return path.read_text(encoding='utf-8').splitlines()

@@ -1,0 +1,1 @@
+"""Losses and segmentor parts that mmseg lacks or has wrong."""
