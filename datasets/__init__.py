@@ -21,5 +21,6 @@ if __name__ == 'datasets':
 else:
     importlib.import_module('cranium.engine')  # before anything of mmseg
     from .cranium_dataset import CraniumDataset
+    from .crops import CropOnHemorrhage
 
-    __all__ = ['CraniumDataset']
+    __all__ = ['CraniumDataset', 'CropOnHemorrhage']
