@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -135,6 +136,23 @@ def test_patient_070_is_always_trained_on(full_download, fold):
     assert roles_by_patient(splits, fold, full_download)['070'] == 'train'
 
 
+@pytest.mark.parametrize('protocol', ['authors', 'patient'])
+def test_without_validation_a_fold_tests_and_all_others_train(tmp_path, full_download, protocol):
+    splits = dataclasses.replace(make_splits(full_download, protocol), validation=False)
+    path = tmp_path / 'splits.json'
+    path.write_text(splits.to_json(full_download))
+    assert read_splits(path) == splits
+    tested = []
+    for fold, members in enumerate(splits.folds):
+        roles = roles_by_patient(splits, fold, full_download)
+        assert set(roles.values()) == {'train', 'test'}
+        held_out = {patient for patient, role in roles.items() if role == 'test'}
+        assert held_out == set(members) - ({'070'} if protocol == 'authors' else set())
+        tested += held_out
+    # Over all folds each patient is tested once, but for the authors' patient 070.
+    assert len(tested) == len(set(tested)) == (81 if protocol == 'authors' else 82)
+
+
 def test_authors_first_fold_validates_on_the_second(full_download):
     roles = roles_by_patient(make_splits(full_download, 'authors'), 0, full_download)
     assert (roles['080'], roles['108'], roles['089']) == ('test', 'val', 'train')
@@ -195,6 +213,7 @@ def test_a_written_file_can_be_edited_and_read(tmp_path):
         ('{"protocol": "patient", "folds": [{"members": "049"}, {"members": "1"}]}', 'not a list'),
         ('{"protocol": "best", "folds": []}', "no protocol 'best'; choose from patient"),
         ('{"protocol": "patient", "folds": [{"members": ["049"]}]}', '1 fold; at least 2'),
+        ('{"protocol": "patient", "validation": 0, "folds": []}', 'write true or false'),
         (
             '{"protocol": "patient", "folds": [{"members": ["049"]}, {"members": ["049"]}]}',
             '049 is in two folds',
