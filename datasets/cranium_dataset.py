@@ -6,11 +6,15 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
+
+from .sampler import Draw
 
 PREPARE = 'python tools/prepare_dataset.py'
 # The predecessor wrote slice numbers as they came, without leading zeros.
@@ -66,7 +70,10 @@ class CheckLabels(BaseTransform):
 class CraniumDataset(BaseSegDataset):
     """Head-CT slices with hemorrhage masks, one PNG a slice, named ``<patient>_<slice>.png``.
 
-    Each sample carries ``patient`` (str, three digits) and ``slice`` (int) in its metainfo.
+    Each sample carries ``patient`` (str, three digits) and ``slice`` (int) in its metainfo. The
+    pipeline receives these as well, and ``scan`` (list[str]): the paths of all images of the
+    patient in the folder of this one, itself included, ascending by slice number, whether or not
+    they are part of this data set.
 
     Args:
         patients (Iterable[int | str], optional): Keep only the slices of these patients. Defaults
@@ -108,6 +115,8 @@ class CraniumDataset(BaseSegDataset):
             )
             raise ValueError(msg)
         self.patients = None if patients is None else {f'{int(p):03d}' for p in patients}
+        self._scans: dict[tuple[str, str], str] = {}
+        self._hemorrhage: tuple[Any, np.ndarray] | None = None
         super().__init__(
             ann_file=ann_file,
             img_suffix=img_suffix,
@@ -132,24 +141,93 @@ class CraniumDataset(BaseSegDataset):
             )
             raise FileNotFoundError(msg)
         self._check_files(data_list)
+        self._list_scans({osp.dirname(record['img_path']) for record in data_list})
         return self._keep_patients(data_list)
 
-    def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline on a slice and note which slice it is.
+    def get_data_info(self, idx: int) -> dict:
+        """Look up the record of a slice.
 
         Args:
             idx (int): Index of the slice.
 
         Returns:
+            dict: ``BaseSegDataset``'s record, ``patient``, ``slice`` and ``scan``.
+        """
+        record = super().get_data_info(idx)
+        # Added here, for a list in each record would make the records many times as large.
+        folder = osp.dirname(record['img_path'])
+        names = self._scans[folder, record['patient']].split(os.sep)
+        return record | dict(scan=[osp.join(folder, name) for name in names])
+
+    def has_hemorrhage(self) -> np.ndarray:
+        """Tell which slices show hemorrhage, by their masks.
+
+        The masks are read at the first call, which refuses one that was not written by Cranium.
+
+        Returns:
+            np.ndarray: Of bool, one for each index. A slice that nobody labelled has False.
+
+        Raises:
+            ValueError: If the data set has no masks, or one holds another value than 0 and 1.
+        """
+        self.full_init()
+        # mmengine replaces this when it makes a subset, of which the answer would be another one.
+        records = self.data_address if self.serialize_data else self.data_list
+        if self._hemorrhage is None or self._hemorrhage[0] is not records:
+            self._hemorrhage = records, self._read_hemorrhage()
+        return self._hemorrhage[1].copy()
+
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline on a slice and note which slice it is.
+
+        Args:
+            idx (int): Index of the slice. If it is a ``Draw``, every transform that draws from
+                ``random`` or ``np.random`` does the same to it each time, in any process.
+
+        Returns:
             Any: What the pipeline returns.
         """
-        record = self.get_data_info(idx)
+        if isinstance(idx, Draw):
+            idx.seed_transforms()
+        record = self.get_data_info(int(idx))
         identity = {key: record[key] for key in ('patient', 'slice')}
         results = self.pipeline(record)
         samples = results.get('data_samples', []) if isinstance(results, dict) else []
         for sample in samples if isinstance(samples, list) else [samples]:
             sample.set_metainfo(identity)
         return results
+
+    def _list_scans(self, folders: set[str]) -> None:
+        for folder in folders:
+            scans: dict[str, list[tuple[int, str]]] = {}
+            for name in _files(folder):
+                match = NAME.fullmatch(name.removesuffix(self.img_suffix))
+                if match and name.endswith(self.img_suffix):
+                    scans.setdefault(match['patient'], []).append((int(match['slice']), name))
+            for patient, slices in scans.items():
+                # One string: workers copy whatever Python object they touch.
+                self._scans[folder, patient] = os.sep.join(name for _, name in sorted(slices))
+
+    def _read_hemorrhage(self) -> np.ndarray:
+        check = CheckLabels(len(self.metainfo['classes']), self.ignore_index)
+        # Most masks are empty and so the same few bytes, which need no second decoding.
+        known: dict[bytes, bool] = {}
+        found = np.zeros(len(self), bool)
+        for index in range(len(self)):
+            path = super().get_data_info(index).get('seg_map_path')
+            if path is None:
+                msg = (
+                    f'{self.data_prefix["img_path"]} was given without masks, so nothing says '
+                    'which slices show hemorrhage; expected data_prefix.seg_map_path.'
+                )
+                raise ValueError(msg)
+            content = fileio.get(path, backend_args=self.backend_args)
+            if content not in known:
+                mask = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
+                check.transform(dict(gt_seg_map=mask, seg_map_path=path))
+                known[content] = bool(((mask > 0) & (mask != self.ignore_index)).any())
+            found[index] = known[content]
+        return found
 
     def _check_labels_when_loaded(self) -> None:
         # In here and not in the configs, so that a user's own pipeline is checked as well.

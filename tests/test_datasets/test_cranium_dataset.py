@@ -1,12 +1,18 @@
+import random
 import shutil
 
 import numpy as np
 import pytest
+import torch
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
+from mmseg.registry import TRANSFORMS
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from cranium.datasets import CraniumDataset
-from tests.conftest import run_command
+from cranium.datasets.sampler import Draw
+from tests.conftest import run_command, write_slice
 
 PIPELINE = [
     dict(type='LoadImageFromFile'),
@@ -145,6 +151,132 @@ def test_wholly_ignored_mask_is_accepted(tree):
 def test_reduce_zero_label_is_refused(tree):
     with pytest.raises(ValueError, match='reduce_zero_label'):
         build(tree, reduce_zero_label=True)
+
+
+def scan_of(dataset, index):
+    info = dataset.get_data_info(index)
+    names = [path.rpartition('/')[2] for path in info['scan']]
+    assert info['img_path'] in info['scan']
+    return names
+
+
+def test_scan_is_the_patients_slices_in_order_of_number(tree):
+    # Without leading zeros, as the predecessor wrote them, the order of names is another one.
+    for number in (9, 10, 11):
+        write_slice(tree, 'train', f'123_{number}', *np.zeros((2, 64, 64), np.uint8))
+    expected = ['123_9.png', '123_10.png', '123_11.png']
+    for serialize_data in (True, False):
+        dataset = build(tree, serialize_data=serialize_data)
+        assert [scan_of(dataset, index) for index in (-3, -2, -1)] == [expected] * 3
+        assert scan_of(dataset, 0) == [f'049_{number:03d}.png' for number in range(1, 9)]
+
+
+def test_scan_holds_slices_that_the_data_set_leaves_out(tree):
+    write_slice(tree, 'train', '123_001', *np.zeros((2, 64, 64), np.uint8))
+    (tree / 'list.txt').write_text('049_003\n049_001\n')
+    whole = [f'049_{number:03d}.png' for number in range(1, 9)]
+    for dataset in (
+        build(tree, ann_file='list.txt'),
+        build(tree, patients=[49]),
+        build(tree, indices=[4]),
+        build(tree).get_subset([2]),
+        build(tree, lazy_init=True),
+    ):
+        assert scan_of(dataset, 0) == whole
+
+
+def test_scan_ends_at_the_folder(tree):
+    """As the predecessor's lists name slices of both folders."""
+    write_slice(tree, 'val', '049_020', *np.zeros((2, 64, 64), np.uint8))
+    (tree / 'train.txt').write_text('train/049_001\nval/049_020\n')
+    (tree / 'images/train/photo.png').touch()
+    prefix = dict(img_path='images/', seg_map_path='masks/')
+    dataset = build(tree, ann_file='train.txt', data_prefix=prefix)
+    assert len(scan_of(dataset, 0)) == 8
+    assert scan_of(dataset, 1) == ['049_020.png']
+
+
+def test_scan_and_identity_reach_the_pipeline(tree):
+    @TRANSFORMS.register_module(force=True)
+    class Look:
+        def __call__(self, results):
+            seen.append((results['patient'], results['slice'], len(results['scan'])))
+            results['scan'].clear()  # what one sample does to it must not reach the next
+            return results
+
+    seen = []
+    dataset = build(tree, pipeline=[dict(type='Look'), *PIPELINE])
+    assert [dataset[index]['data_samples'].slice for index in (2, 2)] == [3, 3]
+    assert seen == [('049', 3, 8)] * 2
+
+
+def test_has_hemorrhage(tree):
+    """Slices 3 and 6 of conftest.write_tree are without; here slice 4 is unlabelled."""
+    Image.fromarray(np.full((64, 64), 255, np.uint8)).save(tree / 'masks/train/049_004.png')
+    expected = [True, True, False, False, True, False, True, True]
+    for serialize_data in (True, False):
+        dataset = build(tree, serialize_data=serialize_data)
+        flags = dataset.has_hemorrhage()
+        assert (flags.dtype, flags.tolist()) == (bool, expected)
+        assert dataset.get_subset([2, 0, 5]).has_hemorrhage().tolist() == [False, True, False]
+        dataset.get_subset_([7, 3])
+        assert dataset.has_hemorrhage().tolist() == [True, False]
+    assert build(tree, lazy_init=True).has_hemorrhage().tolist() == expected
+
+
+def test_has_hemorrhage_reads_the_masks_once(tree):
+    dataset = build(tree)
+    flags = dataset.has_hemorrhage()
+    shutil.rmtree(tree / 'masks')
+    assert dataset.has_hemorrhage().tolist() == flags.tolist()
+
+
+def test_has_hemorrhage_sees_a_single_pixel(tree):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[63, 63] = 1
+    Image.fromarray(mask).save(tree / 'masks/train/049_003.png')
+    assert build(tree).has_hemorrhage()[2]
+
+
+def test_has_hemorrhage_refuses_what_loading_would_refuse(tree):
+    Image.fromarray(np.eye(64, dtype=np.uint8) * 255).save(tree / 'masks/train/049_002.png')
+    with pytest.raises(ValueError, match=r'049_002\.png holds the value 255'):
+        build(tree).has_hemorrhage()
+    dataset = build(tree, data_prefix=dict(img_path='images/train'))
+    with pytest.raises(ValueError, match=r'images/train was given without masks'):
+        dataset.has_hemorrhage()
+
+
+AUGMENT = [
+    *PIPELINE[:2],
+    dict(type='RandomResize', scale=(64, 64), ratio_range=(0.5, 2.0)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='RandomCrop', crop_size=(24, 24)),
+    PIPELINE[2],
+]
+DRAWS = [Draw(index, seed) for seed, index in enumerate([1, 1, 4, 1, 7, 0])]
+
+
+@pytest.mark.parametrize('workers', [1, 2, 3])
+def test_a_draw_is_augmented_the_same_in_any_process(tree, workers):
+    dataset = build(tree, pipeline=AUGMENT)
+    random.seed(workers)
+    np.random.seed(workers)
+    expected = [dataset[draw]['inputs'] for draw in DRAWS]
+    # In another order, so that what a worker drew before is another thing as well.
+    loader = DataLoader(
+        dataset, sampler=DRAWS[::-1], num_workers=workers, collate_fn=pseudo_collate
+    )
+    for sample, inputs in zip(loader, expected[::-1]):
+        torch.testing.assert_close(sample['inputs'][0], inputs, rtol=0, atol=0)
+    # Draws of one slice differ, and so the augmentation is not switched off.
+    assert not torch.equal(expected[0], expected[1]) and not torch.equal(expected[0], expected[3])
+
+
+def test_a_plain_index_is_not_seeded(tree):
+    dataset = build(tree, pipeline=AUGMENT)
+    assert not torch.equal(dataset[1]['inputs'], dataset[1]['inputs'])
 
 
 def test_predecessors_import_is_an_alias():
