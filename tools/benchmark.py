@@ -6,12 +6,16 @@ from pathlib import Path
 
 from _cli import run
 
+CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIG = CONFIGS / 'fcn-unet-s4-d8-c16_unet_1xb8-2k_cranium-96x96.py'
+PREDECESSOR = CONFIGS / '_base_/datasets/cranium_512x512.py'
+
 
 def main() -> None:
     """Run the benchmark that is named."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True, metavar='BENCHMARK')
-    for add_command in (add_preparation, add_scaling, add_evaluation):
+    for add_command in (add_preparation, add_scaling, add_loader, add_train, add_evaluation):
         add_command(commands)
     args = parser.parse_args()
     args.run(args)
@@ -54,6 +58,74 @@ def run_scaling(args: argparse.Namespace) -> None:
     )
     rows = [[f'{value:.4g}' for value in row.values()] for row in measured]
     print(markdown_table(list(measured[0]), rows))
+
+
+def add_loader(commands: argparse._SubParsersAction) -> None:
+    """Add ``loader``: a config's training pipeline against the predecessor's."""
+    command = commands.add_parser('loader', help='loading a slice, against the predecessor')
+    add_config(command)
+    command.add_argument('--slices', type=int, default=64, help='slices a round (default: 64)')
+    command.add_argument('--rounds', type=int, default=5, help='the median counts (default: 5)')
+    command.set_defaults(run=run_loader)
+
+
+def add_config(command: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what is measured."""
+    command.add_argument(
+        '--config', type=Path, default=CONFIG, help=f'config file (default: {CONFIG.name})'
+    )
+    command.add_argument('--source', type=Path, help="prepared tree (default: the config's)")
+
+
+def run_loader(args: argparse.Namespace) -> None:
+    """Print a table."""
+    from cranium.datasets.benchmark import compare_loaders
+
+    print_table(compare_loaders(args.config, PREDECESSOR, args.source, args.slices, args.rounds))
+
+
+def print_table(rows: list[dict[str, str]]) -> None:
+    """Print rows of the same columns."""
+    from cranium.preparation.tables import markdown_table
+
+    print(markdown_table(list(rows[0]), [list(row.values()) for row in rows]))
+
+
+def add_train(commands: argparse._SubParsersAction) -> None:
+    """Add ``train``: a step of training in variants, or how much of it is waiting for data."""
+    command = commands.add_parser('train', help='a step of training, by variants')
+    add_config(command)
+    command.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help="noise of this size (default: slices through the config's training pipeline)",
+    )
+    command.add_argument('--steps', type=int, default=10, help='of each variant (default: 10)')
+    command.add_argument(
+        '--variants',
+        nargs='+',
+        metavar='NAME',
+        help='out of channels_last, bf16, channels_last+bf16 and compile (default: all)',
+    )
+    command.add_argument(
+        '--waiting',
+        action='store_true',
+        help='train as the config says, and tell the share of the time that waits for data',
+    )
+    command.set_defaults(run=run_train)
+
+
+def run_train(args: argparse.Namespace) -> None:
+    """Print a table."""
+    from cranium.engine.benchmark import VARIANTS, compare_steps, waiting
+
+    if args.waiting:
+        print_table([waiting(args.config, args.steps, args.source)])
+    else:
+        variants = args.variants or list(VARIANTS)
+        print_table(compare_steps(args.config, args.steps, args.source, args.size, variants))
 
 
 def add_evaluation(commands: argparse._SubParsersAction) -> None:

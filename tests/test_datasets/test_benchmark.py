@@ -1,0 +1,74 @@
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cranium.datasets import benchmark
+from tests.conftest import QUICKSTART, ROOT, run_command, write_slice
+
+PREDECESSOR = ROOT / 'configs/_base_/datasets/cranium_512x512.py'
+
+
+def test_table(tree):
+    rows = benchmark.compare_loaders(QUICKSTART, PREDECESSOR, tree, slices=3, rounds=2)
+    assert [row['one worker'] for row in rows] == ['CPU time', 'wall time', 'shape of a sample']
+    for row in rows[:2]:
+        theirs, ours = (float(row[side].split()[0]) for side in ('predecessor', 'Cranium'))
+        ratio, low, high = map(float, re.findall(r'[\d.]+', row['ratio']))
+        assert theirs > 0 and ours > 0 and low <= ratio <= high
+    assert (rows[2]['predecessor'], rows[2]['Cranium']) == ('3x512x512', '1x96x96')
+
+
+def test_both_load_the_same_slices_as_often(tree, monkeypatch):
+    built, loaded = [], []
+    build = benchmark._build
+
+    class Recorder:
+        def __init__(self, *args, **kwargs):
+            self.dataset = build(*args, **kwargs)
+            self.get_data_info = self.dataset.get_data_info
+            built.append(self)
+
+        def __len__(self):
+            return len(self.dataset)
+
+        def __getitem__(self, index):
+            record = self.get_data_info(index)
+            loaded.append((built.index(self), record['patient'], record['slice']))
+            return self.dataset[index]
+
+    monkeypatch.setattr(benchmark, '_build', Recorder)
+    benchmark.compare_loaders(QUICKSTART, PREDECESSOR, tree, slices=3, rounds=2)
+    counted = loaded[-12:]
+    # Ours is built first. It goes second, and in the next round first.
+    assert [side for side, *_ in counted] == [1, 0] * 3 + [0, 1] * 3
+    assert [name for _, *name in counted] == 2 * [['049', n] for n in (1, 1, 4, 4, 8, 8)]
+
+
+@pytest.mark.parametrize('channels', [1, 3], ids=['gray', 'brain, bone, brain'])
+def test_files_of_the_predecessor(tmp_path, channels):
+    rng = np.random.default_rng(0)
+    brain, bone = rng.integers(0, 255, (2, 20, 30), dtype=np.uint8)
+    mask = rng.integers(0, 2, (20, 30), dtype=np.uint8)
+    image = brain if channels == 1 else np.stack([brain, bone, brain], axis=2)
+    write_slice(tmp_path / 'data', 'train', '049_001', image, mask)
+    record = {
+        key: str(tmp_path / f'data/{kind}/train/049_001.png')
+        for key, kind in (('img_path', 'images'), ('seg_map_path', 'masks'))
+    }
+    benchmark._write_as_predecessor(record, tmp_path)
+    written = np.asarray(Image.open(tmp_path / 'images/train/049_001.png'))
+    assert (written == brain[..., None]).all() and written.shape == (20, 30, 3)
+    assert (np.asarray(Image.open(tmp_path / 'masks/train/049_001.png')) == mask).all()
+
+
+def test_command(tree):
+    command = ['python', 'tools/benchmark.py', 'loader', '--slices', '2', '--rounds', '1']
+    output = run_command(*command, '--config', QUICKSTART, '--source', tree)
+    assert re.search(r'^\| CPU time +\| +[\d.e+]+ samples/s \|', output, re.MULTILINE)
+
+
+def test_no_tree(tmp_path):
+    command = ['python', 'tools/benchmark.py', 'loader', '--source', tmp_path]
+    assert 'is not a folder' in run_command(*command, status=1)
