@@ -82,6 +82,12 @@ def test_each_window_with_the_pixel_alike():
     assert min(count.values()) > 240 and max(count.values()) < 360
 
 
+def test_each_pixel_alike():
+    count = places(CropOnHemorrhage((3, 3), 1.0), 600, hemorrhage=[(0, 0), (7, 6)])
+    assert count.keys() == {(0, 0), (5, 4)}
+    assert abs(count[0, 0] - 300) < 60
+
+
 def test_as_often_as_prob_says():
     # One window of 30 of the slice holds the corner.
     count = places(CropOnHemorrhage((3, 3), 0.25), 2000, hemorrhage=[(7, 6)])
