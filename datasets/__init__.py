@@ -20,7 +20,21 @@ if __name__ == 'datasets':
             sys.modules[name.removeprefix('cranium.')] = module
 else:
     importlib.import_module('cranium.engine')  # before anything of mmseg
+    from .alignment import AddHeadChannels, AlignHead
     from .cranium_dataset import CraniumDataset
     from .crops import CropOnHemorrhage
+    from .intensity import DistortWindow
+    from .paste import PasteHemorrhage
+    from .sampler import BalancedSampler
+    from .scan import LoadScan
 
-    __all__ = ['CraniumDataset', 'CropOnHemorrhage']
+    __all__ = [
+        'AddHeadChannels',
+        'AlignHead',
+        'BalancedSampler',
+        'CraniumDataset',
+        'CropOnHemorrhage',
+        'DistortWindow',
+        'LoadScan',
+        'PasteHemorrhage',
+    ]

@@ -191,7 +191,7 @@ class CraniumDataset(BaseSegDataset):
             idx.seed_transforms()
         record = self.get_data_info(int(idx))
         identity = {key: record[key] for key in ('patient', 'slice')}
-        results = self.pipeline(record)
+        results = self.pipeline(record | dict(dataset=self))  # some look at other slices
         samples = results.get('data_samples', []) if isinstance(results, dict) else []
         for sample in samples if isinstance(samples, list) else [samples]:
             sample.set_metainfo(identity)

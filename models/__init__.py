@@ -5,6 +5,15 @@ Importing this package also makes the stack ready (see ``cranium.engine``).
 
 import cranium.engine  # noqa: F401  (before anything of mmseg)
 
+from .aligned_encoder_decoder import AlignedEncoderDecoder
 from .losses import BatchDiceLoss, FocalTverskyLoss
+from .slice_head import SliceHead
+from .unet import AdditiveUNet
 
-__all__ = ['BatchDiceLoss', 'FocalTverskyLoss']
+__all__ = [
+    'AdditiveUNet',
+    'AlignedEncoderDecoder',
+    'BatchDiceLoss',
+    'FocalTverskyLoss',
+    'SliceHead',
+]

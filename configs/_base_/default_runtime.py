@@ -2,3 +2,12 @@
 _base_ = 'mmseg::_base_/default_runtime.py'
 
 randomness = dict(seed=0)
+
+custom_hooks = [
+    dict(type='StopOnInvalidLossHook'),
+    dict(type='ResumeLearningRateHook'),
+    dict(type='CurvesHook'),
+    dict(type='DrawPredictionsHook'),
+]
+# `--cfg-options visualizer.tensorboard=True` adds TensorBoard.
+visualizer = dict(type='CraniumVisualizer', tensorboard=False)

@@ -1,5 +1,13 @@
 # The prepared slices, resized to 512x512, three equal channels as the predecessor's RGB images.
-custom_imports = dict(imports=['cranium.datasets', 'cranium.evaluation.hemorrhage_metric'])
+custom_imports = dict(
+    imports=[
+        'cranium.datasets',
+        'cranium.engine.hooks',
+        'cranium.engine.loops',
+        'cranium.engine.visualizer',
+        'cranium.evaluation.hemorrhage_metric',
+    ]
+)
 
 dataset_type = 'CraniumDataset'
 data_root = 'data/'
@@ -23,7 +31,8 @@ train_dataloader = dict(
     batch_size=16,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    # As InfiniteSampler shuffles, but a resumed training goes on where it was.
+    sampler=dict(type='BalancedSampler', hemorrhage_share=None),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -1,0 +1,46 @@
+# Brain and bone window in the frame of the head, 2.9 pixels of a slice to one of the frame.
+# Prepare: python tools/prepare_dataset.py --window brain-bone
+_base_ = './cranium_512x512.py'
+
+custom_imports = dict(
+    imports=['cranium.datasets', 'cranium.models', 'cranium.evaluation.hemorrhage_metric']
+)
+
+head_frame = dict(type='AlignHead', size=(192, 160), spacing=2.9)
+pack = dict(
+    type='PackSegInputs', meta_keys=('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'frame')
+)
+train_pipeline = [
+    dict(type='LoadScan', neighbors=1, cache_slices=2048),  # 430 MB
+    dict(type='LoadAnnotations'),
+    dict(type='PasteHemorrhage', prob=1.0),
+    dict(
+        **head_frame,
+        flip_prob=0.5,
+        rotate=7.0,
+        scale=0.08,
+        shear=0.04,
+        shift=3.0,
+        elastic=3.0,
+        elastic_prob=0.6,
+    ),
+    dict(type='DistortWindow'),
+    dict(type='AddHeadChannels'),
+    pack,
+]
+test_pipeline = [
+    dict(type='LoadScan', neighbors=1),
+    dict(**head_frame),
+    dict(type='AddHeadChannels'),
+    # After AlignHead: predictions are compared with the mask on its own grid.
+    dict(type='LoadAnnotations'),
+    pack,
+]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=1,
+    sampler=dict(_delete_=True, type='BalancedSampler', hemorrhage_share=0.5),
+    dataset=dict(pipeline=train_pipeline),
+)
+val_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

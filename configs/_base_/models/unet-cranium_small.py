@@ -1,0 +1,35 @@
+# A U-Net of 16 base channels (1.0 M parameters) for slices in the frame of the head.
+norm_cfg = dict(type='BN', requires_grad=True)
+model = dict(
+    type='AlignedEncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        # Three neighbouring slices in the brain window, the bone window, then what AddHeadChannels
+        # adds. The first two by `python tools/dataset_statistics.py`, training slices of a tree
+        # prepared with `--window brain-bone`.
+        mean=[53.56, 53.56, 53.56, 26.0, 53.56, 0.0, 0.5, 0.0, 0.0],
+        std=[83.28, 83.28, 83.28, 63.0, 83.28, 50.0, 0.3, 0.6, 0.6],
+        pad_val=0,
+        seg_pad_val=255,
+    ),
+    backbone=dict(type='AdditiveUNet', in_channels=9, base_channels=16, norm_cfg=norm_cfg),
+    decode_head=dict(
+        type='FCNHead',
+        in_channels=16,
+        channels=16,
+        in_index=-1,
+        num_convs=0,
+        concat_input=False,
+        dropout_ratio=0.0,
+        num_classes=2,
+        norm_cfg=norm_cfg,
+        loss_decode=[
+            dict(type='CrossEntropyLoss', loss_name='loss_ce', loss_weight=3.0),
+            dict(type='BatchDiceLoss', loss_name='loss_dice'),
+        ],
+    ),
+    auxiliary_head=dict(type='SliceHead', in_channels=128),
+    train_cfg=dict(),
+    # A head and its mirror image: the mean of both predictions.
+    test_cfg=dict(mode='whole', flip=True),
+)

@@ -1,0 +1,17 @@
+# For a CPU or a laptop: about 40 minutes on two cores.
+# Prepare: python tools/prepare_dataset.py --window brain-bone
+# Train:   mim train mmseg configs/unet-cranium_small_1xb8-2k_cranium-aligned-192x160.py
+# Test:    mim test mmseg configs/unet-cranium_small_1xb8-2k_cranium-aligned-192x160.py --checkpoint work_dirs/unet-cranium_small_1xb8-2k_cranium-aligned-192x160/iter_2000.pth
+_base_ = [
+    '_base_/models/unet-cranium_small.py',
+    '_base_/datasets/cranium_aligned-192x160.py',
+    '_base_/default_runtime.py',
+    '_base_/schedules/schedule_2k_adamw-cosine.py',
+]
+
+custom_hooks = [
+    *_base_.custom_hooks,
+    # The weights averaged over some 200 iterations are validated, tested and saved. At first the
+    # average is over fewer, or it would hold the random start for long.
+    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.005, gamma=10, update_buffers=True),
+]

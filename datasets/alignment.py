@@ -1,0 +1,177 @@
+"""Bringing slices into the frame of the head, and what can be said of a pixel there."""
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+from numpy.typing import NDArray
+
+from cranium.datasets.head_frame import frame_matrix, grown, shrink, warp
+
+_IGNORE = 255
+
+
+@TRANSFORMS.register_module()
+class AlignHead(BaseTransform):
+    """Resample a slice into the frame of the head; at random turned, scaled, moved, deformed.
+
+    All of it is one map, so that each pixel is interpolated once. ``AlignedEncoderDecoder`` maps
+    predictions back by ``frame``.
+
+    Required keys: those of ``LoadScan``, optionally ``gt_seg_map`` ((H, W) of ``ori_shape``).
+
+    Modified keys: ``img`` ((height, width, C) uint8), ``img_shape``, ``gt_seg_map``.
+
+    Added keys: ``mirrored`` ((height, width) uint8: the slice with left and right of the head
+    exchanged), ``frame`` ((3, 3), from pixels of the frame to pixels of the slice).
+
+    Args:
+        size (tuple): Height and width of the frame.
+        spacing (float): Pixels of the slice, as it was loaded, for a pixel of the frame.
+        flip_prob (float): Probability of exchanging left and right. Defaults to 0.
+        rotate (float): Standard deviation of the angle, in degrees. Defaults to 0.
+        scale (float): Standard deviation of the logarithm of the scale. Defaults to 0.
+        shear (float): Standard deviation of the shear. Defaults to 0.
+        shift (float): Standard deviation of the shift in pixels of the frame. Defaults to 0.
+        elastic (float): Standard deviation of an elastic deformation in pixels of the frame, drawn
+            on a grid of 32 pixels. Defaults to 0.
+        elastic_prob (float): Probability of the deformation. Defaults to 0.5.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        spacing: float,
+        flip_prob: float = 0.0,
+        rotate: float = 0.0,
+        scale: float = 0.0,
+        shear: float = 0.0,
+        shift: float = 0.0,
+        elastic: float = 0.0,
+        elastic_prob: float = 0.5,
+    ) -> None:
+        self.size = tuple(size)
+        self.spacing = spacing
+        self.flip_prob = flip_prob
+        self.rotate = rotate
+        self.scale = scale
+        self.shear = shear
+        self.shift = shift
+        self.elastic = elastic
+        self.elastic_prob = elastic_prob
+
+    def transform(self, results: dict) -> dict:
+        """Resample image and mask.
+
+        Args:
+            results (dict): See the class.
+
+        Returns:
+            dict: The same, in the frame.
+        """
+        image, factor = results['img'], results['shrink']
+        spacing = self.spacing / factor
+        augment, deform = self._draw_affine(), self._draw_elastic()
+
+        def to_slice(mirror: bool) -> NDArray:
+            center, angle = results['head_center'], results['head_angle']
+            return frame_matrix(center, angle, spacing, self.size, mirror=mirror, augment=augment)
+
+        matrix = to_slice(mirror=False)
+        channels = [
+            warp(np.ascontiguousarray(image[..., i]), matrix, self.size, deform)
+            for i in range(image.shape[2])
+        ]
+        middle = np.ascontiguousarray(image[..., (image.shape[2] - 1) // 2])
+        results['mirrored'] = warp(middle, to_slice(mirror=True), self.size, deform)
+        results['img'] = np.stack(channels, axis=-1)
+        results['img_shape'] = self.size
+        results['frame'] = grown(matrix, factor)
+        if 'gt_seg_map' in results:
+            results['gt_seg_map'] = self._warp_mask(results['gt_seg_map'], factor, matrix, deform)
+        return results
+
+    def _warp_mask(
+        self, mask: NDArray, factor: int, matrix: NDArray, deform: NDArray | None
+    ) -> NDArray[np.uint8]:
+        """Hemorrhage where it covers half of a pixel of the frame: thin bleeds survive."""
+
+        def share(of: NDArray[np.bool_]) -> NDArray[np.uint8]:
+            return warp(shrink(of * np.uint8(255), factor), matrix, self.size, deform)
+
+        warped = (share(mask == 1) > 127).astype(np.uint8)
+        if (ignored := mask == _IGNORE).any():
+            warped[share(ignored) > 127] = _IGNORE
+        return warped
+
+    def _draw_affine(self) -> NDArray[np.float64]:
+        flip = -1.0 if np.random.random() < self.flip_prob else 1.0
+        angle, shear = np.radians(np.random.normal(0, self.rotate)), np.random.normal(0, self.shear)
+        zoom = np.exp(np.random.normal(0, self.scale))
+        x, y = np.random.normal(0, self.shift, 2)
+        cos, sin = np.cos(angle), np.sin(angle)
+        turn = np.array([[cos, -sin + shear, 0], [sin, cos, 0], [0, 0, 1]])
+        return np.diag([flip * zoom, zoom, 1]) @ turn @ np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
+
+    def _draw_elastic(self) -> NDArray[np.float32] | None:
+        if not self.elastic or np.random.random() >= self.elastic_prob:
+            return None
+        height, width = self.size
+        grid = np.random.normal(0, self.elastic, (2, height // 32 + 1, width // 32 + 1))
+        return np.stack(
+            [
+                cv2.resize(axis.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+                for axis in grid
+            ]
+        )
+
+
+@TRANSFORMS.register_module()
+class AddHeadChannels(BaseTransform):
+    """Add what anatomy and symmetry say of a pixel as channels.
+
+    Required keys: those of ``AlignHead``.
+
+    Modified keys: ``img``, now (height, width, C + 2 or 3 or 5) float32, with these after its own
+    channels:
+
+    1. ``symmetry``: the mirrored slice, 0 to 255;
+    2. ``symmetry``: the slice less the mirrored one, both smoothed, -255 to 255: a bleed on one
+       side stands out;
+    3. ``position``: distance from the midline, 0 to 1 at the edge of the frame;
+    4. ``position``: place between front and back, -1 to 1;
+    5. ``position``: height in the scan, -1 to 1.
+
+    Args:
+        symmetry (bool): Defaults to True.
+        position (bool): Defaults to True.
+        smooth (float): Standard deviation of the smoothing in pixels. Defaults to 2.5.
+    """
+
+    def __init__(self, symmetry: bool = True, position: bool = True, smooth: float = 2.5) -> None:
+        self.symmetry = symmetry
+        self.position = position
+        self.smooth = smooth
+
+    def transform(self, results: dict) -> dict:
+        """Add the channels.
+
+        Args:
+            results (dict): See the class.
+
+        Returns:
+            dict: The same with more channels.
+        """
+        image = results['img'].astype(np.float32)
+        channels = [*np.moveaxis(image, -1, 0)]
+        if self.symmetry:
+            middle, mirrored = channels[(len(channels) - 1) // 2], results['mirrored']
+            mirrored = mirrored.astype(np.float32)
+            difference = cv2.GaussianBlur(middle - mirrored, (0, 0), self.smooth)
+            channels += [mirrored, difference]
+        if self.position:
+            y, x = np.ogrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j]
+            height = 2 * results['height'] - 1
+            channels += [np.broadcast_to(c, image.shape[:2]) for c in (np.abs(x), y, height)]
+        results['img'] = np.stack(channels, axis=-1).astype(np.float32)
+        return results

@@ -1,0 +1,170 @@
+"""The frame that every head is brought into: centred, upright, left and right mirrored at its axis.
+
+A head lies in the scanner as it lies. Anatomy and symmetry, which tell a hemorrhage from what only
+looks like one, are easier to learn when the midline is always the middle column of the image.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+# Air and foam are 0 in the brain window; skin is above this.
+HEAD_THRESHOLD = 10
+# Slices that the angle is estimated from: more add time, not precision.
+ANGLE_SLICES = 8
+LARGEST_ANGLE = 44  # degrees; beyond it front and side of a round head are confused
+_PATCH = 64  # pixels of the square on which left and right are compared
+
+
+def head_center(brain: NDArray[np.uint8]) -> tuple[float, float] | None:
+    """Find the centre of the head in a slice.
+
+    Args:
+        brain (ndarray): (H, W), brain window.
+
+    Returns:
+        tuple[float, float] | None: x and y of the centroid in pixels; None where no head is seen.
+    """
+    mask = _head_mask(brain)
+    area = int(mask.sum())
+    if area * 500 < mask.size:
+        return None
+    moments = cv2.moments(mask, binaryImage=True)
+    return moments['m10'] / area, moments['m01'] / area
+
+
+def head_angle(slices: Sequence[NDArray[np.uint8]]) -> float:
+    """Find the angle by which the head is turned, as the axis of best mirror symmetry.
+
+    Args:
+        slices (sequence): (H, W) slices of one scan, or a single one. Brain window, or better the
+            mean of brain and bone window, as the skull is what is symmetric.
+
+    Returns:
+        float: Degrees, clockwise as the slice is displayed, within :data:`LARGEST_ANGLE`; 0 where
+        no head is seen.
+    """
+    seen = [(image, head_center(image), int(_head_mask(image).sum())) for image in slices]
+    seen = [item for item in seen if item[1] is not None]
+    if not seen:
+        return 0.0
+    # Near the vertex and the jaw little can be seen of the symmetry.
+    largest = max(area for *_, area in seen)
+    large = [(image, center) for image, center, area in seen if 2 * area >= largest]
+    chosen = [
+        large[i] for i in np.linspace(0, len(large) - 1, min(ANGLE_SLICES, len(large)), dtype=int)
+    ]
+    smooth = [(cv2.GaussianBlur(image, (0, 0), image.shape[0] / 160), c) for image, c in chosen]
+    coarse = min(range(-LARGEST_ANGLE, LARGEST_ANGLE + 1, 4), key=lambda a: _asymmetry(smooth, a))
+    return float(min(range(coarse - 3, coarse + 4), key=lambda a: _asymmetry(smooth, a)))
+
+
+def frame_matrix(
+    center: tuple[float, float],
+    angle: float,
+    spacing: float,
+    size: tuple[int, int],
+    *,
+    mirror: bool = False,
+    augment: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Map pixels of the frame to pixels of the slice.
+
+    Args:
+        center (tuple): x and y of the head's centre in the slice.
+        angle (float): By which the head is turned, in degrees.
+        spacing (float): Pixels of the slice for a pixel of the frame.
+        size (tuple): Height and width of the frame.
+        mirror (bool): Whether left and right of the head change places. Defaults to False.
+        augment (ndarray, optional): (3, 3), an affine map of the frame about its centre that comes
+            first. Defaults to the identity.
+
+    Returns:
+        ndarray: (3, 3), from homogeneous (x, y, 1) of the frame to those of the slice.
+    """
+    height, width = size
+    to_center = np.array([[1, 0, -(width - 1) / 2], [0, 1, -(height - 1) / 2], [0, 0, 1.0]])
+    reflect = np.diag([-1.0 if mirror else 1.0, 1, 1])
+    cos, sin = np.cos(np.radians(angle)) * spacing, np.sin(np.radians(angle)) * spacing
+    to_slice = np.array([[cos, -sin, center[0]], [sin, cos, center[1]], [0, 0, 1.0]])
+    return to_slice @ reflect @ (np.eye(3) if augment is None else augment) @ to_center
+
+
+def warp(
+    image: NDArray, matrix: NDArray, size: tuple[int, int], shift: NDArray | None = None
+) -> NDArray:
+    """Resample an image, linearly, by a map from target to source pixels.
+
+    Args:
+        image (ndarray): (H, W), source.
+        matrix (ndarray): (3, 3), from target to source pixels.
+        size (tuple): Height and width of the target.
+        shift (ndarray, optional): (2, height, width) float32, by how much the target's x and y are
+            moved before the matrix applies: an elastic deformation.
+
+    Returns:
+        ndarray: (height, width), 0 where the source ends.
+    """
+    height, width = size
+    if shift is None:
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(image, matrix[:2], (width, height), flags=flags)
+    x = np.arange(width, dtype=np.float32) + shift[0]
+    y = np.arange(height, dtype=np.float32)[:, None] + shift[1]
+    (a, b, c), (d, e, f) = matrix[:2].astype(np.float32)
+    return cv2.remap(image, a * x + b * y + c, d * x + e * y + f, cv2.INTER_LINEAR)
+
+
+def shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Shrink an image by a whole factor, each pixel the mean of those that it covers.
+
+    Args:
+        image (ndarray): (H, W).
+        factor (int): 1 changes nothing.
+
+    Returns:
+        ndarray: (H // factor, W // factor).
+    """
+    if factor == 1:
+        return image
+    height, width = (length // factor for length in image.shape)
+    whole = image[: height * factor, : width * factor]
+    return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def grown(matrix: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
+    """Turn a map to the pixels of a shrunk image into one to those of the whole image.
+
+    Args:
+        matrix (ndarray): (3, 3), to the pixels of an image that was shrunk.
+        factor (int): By which it was shrunk.
+
+    Returns:
+        ndarray: (3, 3).
+    """
+    half = (factor - 1) / 2  # pixel centres, not corners, are whole numbers
+    return np.array([[factor, 0, half], [0, factor, half], [0, 0, 1.0]]) @ matrix
+
+
+def _head_mask(brain: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The largest bright region without its holes, (H, W) of 0 and 1: no headrest, no cables."""
+    bright = (brain > HEAD_THRESHOLD).astype(np.uint8)
+    bright = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
+    if count < 2:
+        return bright
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    return ndimage.binary_fill_holes(labels == largest).astype(np.uint8)
+
+
+def _asymmetry(slices: Sequence[tuple[NDArray, tuple[float, float]]], angle: float) -> float:
+    total = 0.0
+    for image, center in slices:
+        spacing = image.shape[0] / 1.1 / _PATCH
+        matrix = frame_matrix(center, angle, spacing, (_PATCH, _PATCH))
+        patch = warp(image, matrix, (_PATCH, _PATCH)).astype(np.int16)
+        total += float(np.abs(patch - patch[:, ::-1]).mean())
+    return total

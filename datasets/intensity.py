@@ -1,0 +1,94 @@
+"""Random changes of gray values."""
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+from numpy.typing import NDArray
+
+
+@TRANSFORMS.register_module()
+class DistortWindow(BaseTransform):
+    """Change brightness, contrast and gamma of the brain window, blur it, add noise.
+
+    mmseg's PhotoMetricDistortion goes through hue and saturation, which a gray image has none of;
+    here the first three are one table of 256 entries. Air (0) stays air. The bone window, which
+    shows the skull, stays as it is; the neighbours and the mirrored slice change alike.
+
+    Required keys: ``img`` ((H, W, C) uint8, the bone window last), optionally ``mirrored``.
+
+    Args:
+        brightness (float): Standard deviation of the shift, as a share of the window. Defaults
+            to 0.04.
+        contrast (float): Standard deviation of the logarithm of the factor. Defaults to 0.12.
+        gamma (float): Standard deviation of the logarithm of the exponent. Defaults to 0.12.
+        curve_prob (float): Probability of these three. Defaults to 0.8.
+        blur (tuple): Range of the Gaussian's standard deviation in pixels. Defaults to (0.3, 1.0).
+        blur_prob (float): Defaults to 0.3.
+        noise (float): Largest standard deviation, as a share of the window. Defaults to 0.06.
+        noise_prob (float): Defaults to 0.5.
+    """
+
+    _PIVOT = 0.4  # between brain and blood in the window of the data: what contrast keeps
+
+    def __init__(
+        self,
+        brightness: float = 0.04,
+        contrast: float = 0.12,
+        gamma: float = 0.12,
+        curve_prob: float = 0.8,
+        blur: tuple[float, float] = (0.3, 1.0),
+        blur_prob: float = 0.3,
+        noise: float = 0.06,
+        noise_prob: float = 0.5,
+    ) -> None:
+        self.brightness = brightness
+        self.contrast = contrast
+        self.gamma = gamma
+        self.curve_prob = curve_prob
+        self.blur = blur
+        self.blur_prob = blur_prob
+        self.noise = noise
+        self.noise_prob = noise_prob
+
+    def transform(self, results: dict) -> dict:
+        """Change the gray values.
+
+        Args:
+            results (dict): See the class.
+
+        Returns:
+            dict: The same; types and shapes are kept.
+        """
+        brains, bone = results['img'][..., :-1], results['img'][..., -1:]
+        mirrored = results.get('mirrored')
+        if mirrored is not None:
+            brains = np.concatenate([brains, mirrored[..., None]], axis=-1)
+        brains = np.ascontiguousarray(brains)
+        if np.random.random() < self.curve_prob:
+            brains = self._draw_curve()[brains]
+        if np.random.random() < self.blur_prob:
+            brains = cv2.GaussianBlur(brains, (0, 0), np.random.uniform(*self.blur))
+        if np.random.random() < self.noise_prob:
+            brains = _add_noise(brains, 255 * np.random.uniform(0, self.noise))
+        if mirrored is not None:
+            results['mirrored'] = brains[..., -1]
+            brains = brains[..., :-1]
+        results['img'] = np.concatenate([brains, bone], axis=-1)
+        return results
+
+    def _draw_curve(self) -> NDArray[np.uint8]:
+        """A table from old to new gray values."""
+        factor, exponent = np.exp(np.random.normal(0, (self.contrast, self.gamma)))
+        gray = np.linspace(0, 1, 256) ** exponent
+        gray = (gray - self._PIVOT) * factor + self._PIVOT + np.random.normal(0, self.brightness)
+        table = np.clip(255 * gray, 0, 255).round().astype(np.uint8)
+        table[0] = 0
+        return table
+
+
+def _add_noise(image: NDArray[np.uint8], deviation: float) -> NDArray[np.uint8]:
+    # The generator is seeded from np.random, and fills float32 four times as fast.
+    generator = np.random.default_rng(np.random.randint(2**32, dtype=np.uint64))
+    noise = generator.standard_normal(image.shape, dtype=np.float32)
+    return np.clip(image + deviation * noise, 0, 255).astype(np.uint8)

@@ -1,0 +1,122 @@
+"""Hemorrhage of one patient in the head of another."""
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+from numpy.typing import NDArray
+
+from cranium.datasets.head_frame import frame_matrix, grown, shrink, warp
+
+_TISSUE = (38, 230)  # gray values of the brain window that are neither air, fat, fluid nor bone
+_CANDIDATES = 4  # donors, of which that of the nearest height is taken
+
+
+@TRANSFORMS.register_module()
+class PasteHemorrhage(BaseTransform):
+    """Copy a hemorrhage from another slice of the data set to the like place in this head.
+
+    Few patients bleed, and each in few places: so a network learns the patients. Pasted, the same
+    bleed is seen in many heads, on either side, at many strengths. Both heads' frames tell where it
+    goes; only soft tissue inside a closed skull takes it. (Cut and paste for instance segmentation:
+    Dwibedi et al., ICCV 2017; Ghiasi et al., CVPR 2021.)
+
+    Required keys: those of ``LoadScan``, ``gt_seg_map`` ((H, W) of ``ori_shape``) and ``dataset``
+    (the ``CraniumDataset``). The donor goes through the steps of its pipeline that come before
+    this one.
+
+    Modified keys: ``img``, ``gt_seg_map``.
+
+    Args:
+        prob (float): Probability of trying it on a slice without hemorrhage; half of it on one that has some.
+            Defaults to 1.
+        strength (tuple): Range of the weight of the donor's gray values. Defaults to (0.6, 1.0).
+        shift (float): Standard deviation of a shift, in pixels of the shrunk slice. Defaults to 4.
+        rotate (float): Standard deviation of a turn about the head's centre, in degrees. Defaults
+            to 5.
+    """
+
+    def __init__(
+        self,
+        prob: float = 1.0,
+        strength: tuple[float, float] = (0.6, 1.0),
+        shift: float = 4.0,
+        rotate: float = 5.0,
+    ) -> None:
+        self.prob = prob
+        self.strength = strength
+        self.shift = shift
+        self.rotate = rotate
+
+    def transform(self, results: dict) -> dict:
+        """Paste, at random.
+
+        Args:
+            results (dict): See the class.
+
+        Returns:
+            dict: The same, with the hemorrhage in image and mask.
+        """
+        own = (results['gt_seg_map'] == 1).any()
+        if np.random.random() >= self.prob * (0.5 if own else 1.0):
+            return results
+        donor = self._draw_donor(results)
+        matrix = self._donor_matrix(donor, results)
+        image, mask = results['img'], results['gt_seg_map']
+        size, factor = image.shape[:2], results['shrink']
+
+        bleeding = (donor['gt_seg_map'] == 1) * np.uint8(255)
+        share = warp(shrink(bleeding, factor), matrix, size).astype(np.float32) / 255
+        brain = _inside_skull(image[..., (image.shape[2] - 1) // 2])
+        if (share * brain).sum() < 0.5 * share.sum():
+            return results  # no such place in this slice
+        soft = np.maximum(share, cv2.GaussianBlur(share, (0, 0), 1.2)) * brain
+        weight = soft * np.random.uniform(*self.strength)
+        for i in range(image.shape[2] - 1):  # the bone window keeps its own skull
+            pasted = warp(np.ascontiguousarray(donor['img'][..., i]), matrix, size)
+            image[..., i] = (1 - weight) * image[..., i] + weight * pasted + 0.5
+
+        height, width = mask.shape
+        to_whole, from_whole = grown(np.eye(3), factor), np.linalg.inv(grown(np.eye(3), factor))
+        whole = warp(bleeding, to_whole @ matrix @ from_whole, mask.shape) > 127
+        whole &= cv2.resize(brain, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        results['gt_seg_map'] = np.where(whole, 1, mask).astype(mask.dtype)
+        return results
+
+    def _draw_donor(self, results: dict) -> dict:
+        """Of some slices with hemorrhage that of the nearest height, as it comes to this step."""
+        dataset = results['dataset']
+        drawn = np.random.choice(np.flatnonzero(dataset.has_hemorrhage()), _CANDIDATES)
+        donors = [dataset.get_data_info(int(index)) for index in drawn]
+        donor = min(donors, key=lambda donor: abs(_height(donor) - results['height']))
+        for step in dataset.pipeline.transforms:
+            if step is self:
+                break
+            donor = step(donor)
+        return donor
+
+    def _donor_matrix(self, donor: dict, host: dict) -> NDArray[np.float64]:
+        """(3, 3), from pixels of the host's shrunk slice to those of the donor's."""
+        angle = np.radians(np.random.normal(0, self.rotate))
+        x, y = np.random.normal(0, self.shift, 2)
+        side = np.random.choice((-1, 1))
+        cos, sin = np.cos(angle), np.sin(angle)
+        jitter = np.array([[side * cos, -side * sin, x], [sin, cos, y], [0, 0, 1]])
+        to_host, to_donor = (
+            frame_matrix(results['head_center'], results['head_angle'], 1.0, (1, 1))
+            for results in (host, donor)
+        )
+        return to_donor @ jitter @ np.linalg.inv(to_host)
+
+
+def _height(record: dict) -> float:
+    return record['scan'].index(record['img_path']) / max(len(record['scan']) - 1, 1)
+
+
+def _inside_skull(brain: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Where soft tissue is enclosed by bone: (H, W) of 0 and 1; 0 everywhere in an open skull."""
+    bone = cv2.dilate((brain > _TISSUE[1]).astype(np.uint8), np.ones((3, 3), np.uint8))
+    _, labels = cv2.connectedComponents(1 - bone, connectivity=4)
+    edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    enclosed = ~np.isin(labels, edge) & (bone == 0)
+    return (enclosed & (brain >= _TISSUE[0])).astype(np.uint8)

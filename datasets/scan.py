@@ -1,0 +1,119 @@
+"""Loading a slice with both windows and its neighbours."""
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+from numpy.typing import NDArray
+
+from cranium.datasets.head_frame import ANGLE_SLICES, head_angle, head_center, shrink
+
+PREPARE = 'python tools/prepare_dataset.py --window brain-bone'
+
+# From a path to both windows, (H, W, 2), and the height and width before shrinking.
+Reader = Callable[[str], tuple[NDArray[np.uint8], tuple[int, int]]]
+
+
+@TRANSFORMS.register_module()
+class LoadScan(BaseTransform):
+    """Load both windows of a slice, the brain windows beside it, and the pose of the head.
+
+    At either end of a scan the edge slice is repeated; another patient's slice is never used. A
+    slice that comes alone, as an array or without a scan, stands for its own neighbours.
+
+    Required keys: ``img_path`` and, if there are neighbours, ``scan`` (the paths of the patient's
+    slices in order); or ``img``, (H, W, 3) of brain, bone, brain.
+
+    Added keys: ``img`` ((H, W, C) uint8: the brain windows from the lowest neighbour to the
+    highest, then the bone window; shrunk), ``shrink``, ``ori_shape``, ``img_shape``,
+    ``head_center`` (x and y in pixels of ``img``), ``head_angle`` (degrees), ``height`` (0 at the
+    lowest slice of the scan, 1 at the highest).
+
+    Args:
+        neighbors (int): Slices on each side. Defaults to 1.
+        shrink (int): Whole factor by which slices are shrunk. Defaults to 2.
+        cache_slices (int): Slices that each process keeps in memory: 0.2 MB each for slices of
+            650x650 that are shrunk by 2. Defaults to 0.
+    """
+
+    def __init__(self, neighbors: int = 1, shrink: int = 2, cache_slices: int = 0) -> None:
+        self.neighbors = neighbors
+        self.shrink = shrink
+        self.cache_slices = cache_slices
+        self._slices: dict[str, tuple[NDArray[np.uint8], tuple[int, int]]] = {}
+        self._angles: dict[str, float] = {}
+
+    def transform(self, results: dict) -> dict:
+        """Load the slices.
+
+        Args:
+            results (dict): See the class.
+
+        Returns:
+            dict: The same with the added keys.
+
+        Raises:
+            FileNotFoundError: If a slice cannot be read.
+            ValueError: If a slice does not hold both windows, or neighbours differ in size.
+        """
+        path = results.get('img_path') or 'the image'
+        if results.get('img') is not None:  # mmseg's inference on an array
+            alone = _both_windows(results['img'], path, self.shrink), results['img'].shape[:2]
+            scan, index, read = [path], 0, lambda _: alone
+        else:
+            scan = results.get('scan') or [path]
+            index, read = scan.index(path), self._read
+        windows, ori_shape = read(path)
+        brains = []
+        for offset in range(-self.neighbors, self.neighbors + 1):
+            neighbor = scan[min(max(index + offset, 0), len(scan) - 1)]
+            brain = read(neighbor)[0][..., 0]
+            if brain.shape != windows.shape[:2]:
+                msg = f'{neighbor} is of another size than {path}; prepare the slices again'
+                raise ValueError(msg)
+            brains.append(brain)
+        results['img'] = np.stack([*brains, windows[..., 1]], axis=-1)
+        results['shrink'] = self.shrink
+        results['ori_shape'] = ori_shape
+        results['img_shape'] = windows.shape[:2]
+        height, width = windows.shape[:2]
+        center = head_center(windows[..., 0])
+        results['head_center'] = center or ((width - 1) / 2, (height - 1) / 2)
+        results['head_angle'] = self._angle(scan, read)
+        results['height'] = index / max(len(scan) - 1, 1)
+        return results
+
+    def _read(self, path: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        if path in self._slices:
+            return self._slices[path]
+        image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+        if image is None:
+            raise FileNotFoundError(f'{path} cannot be read as an image; `{PREPARE}` writes it')
+        found = _both_windows(image, path, self.shrink), image.shape[:2]
+        # Slices come at random, so keeping some for good saves as much as keeping the latest.
+        if len(self._slices) < self.cache_slices:
+            self._slices[path] = found
+        return found
+
+    def _angle(self, scan: Sequence[str], read: Reader) -> float:
+        """The angle of a scan, from slices spread over it; estimated once for slices on disk."""
+        if scan[0] in self._angles:
+            return self._angles[scan[0]]
+        chosen = np.unique(np.linspace(0, len(scan) - 1, 2 * ANGLE_SLICES).astype(int))
+        angle = head_angle([read(scan[i])[0].mean(axis=-1).astype(np.uint8) for i in chosen])
+        if read == self._read:
+            self._angles[scan[0]] = angle
+        return angle
+
+
+def _both_windows(image: NDArray, path: str, factor: int) -> NDArray[np.uint8]:
+    """Brain and bone window of an image, (H, W, 2), shrunk."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        msg = (
+            f'{path} has the shape {image.shape} and type {image.dtype}; expected both windows in '
+            f'the 8-bit channels brain, bone, brain, as `{PREPARE}` writes them'
+        )
+        raise ValueError(msg)
+    return np.stack([shrink(np.ascontiguousarray(image[..., i]), factor) for i in (0, 1)], axis=-1)

@@ -1,0 +1,74 @@
+"""The segmentor for slices in the frame of the head."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+_OUTSIDE = 20.0  # log-odds of background where the frame ends
+
+
+@MODELS.register_module()
+class AlignedEncoderDecoder(EncoderDecoder):
+    """mmseg's EncoderDecoder for what ``AlignHead`` has aligned.
+
+    Predictions are mapped back to the pixels of the slice by ``frame``, so that they are compared
+    with the truth on its own grid. With ``test_cfg=dict(mode='whole', flip=True)`` the prediction
+    is the mean over the slice and its mirror image, which in the frame is one of a head as well.
+    An auxiliary ``SliceHead`` gives each data sample ``slice_score``, its log-odds of hemorrhage.
+    """
+
+    def predict(
+        self, inputs: Tensor, data_samples: list[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Predict masks on the grids of the slices.
+
+        Args:
+            inputs (Tensor): (N, C, height, width), in the frame.
+            data_samples (list): Of each slice, ``frame`` and ``ori_shape`` in its metainfo.
+
+        Returns:
+            list[SegDataSample]: With ``seg_logits`` (2, H, W), ``pred_sem_seg`` (1, H, W) and
+            perhaps ``slice_score`` in the metainfo.
+        """
+        logits, scores = self._forward_both(inputs)
+        if self.test_cfg.get('flip'):
+            mirrored, mirrored_scores = self._forward_both(inputs.flip(3))
+            logits = (logits + mirrored.flip(3)) / 2
+            scores = None if scores is None else (scores + mirrored_scores) / 2
+        samples = data_samples or [SegDataSample() for _ in inputs]
+        for index, sample in enumerate(samples):
+            found = _map_back(logits[index].float(), sample)
+            labels = found.argmax(dim=0, keepdim=True)
+            sample.set_data(
+                {'seg_logits': PixelData(data=found), 'pred_sem_seg': PixelData(data=labels)}
+            )
+            if scores is not None:
+                sample.set_metainfo({'slice_score': float(scores[index])})
+        return samples
+
+    def _forward_both(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits of pixels, (N, 2, height, width), and of slices, (N,)."""
+        features = self.extract_feat(inputs)
+        logits = self.decode_head.forward(features)
+        logits = F.interpolate(logits, inputs.shape[2:], mode='bilinear', align_corners=False)
+        return logits, self.auxiliary_head(features) if self.with_auxiliary_head else None
+
+
+def _map_back(logits: Tensor, sample: SegDataSample) -> Tensor:
+    """Resample logits, (2, height, width), to the slice; as they are where there is no frame."""
+    if 'frame' not in sample.metainfo:
+        return logits
+    height, width = sample.ori_shape
+    to_frame = torch.linalg.inv(torch.as_tensor(sample.frame, dtype=torch.float64))
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
+    slice_pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1).to(to_frame)
+    pixels = (slice_pixels @ to_frame[:2].T).to(logits)
+    size = torch.tensor([logits.shape[2], logits.shape[1]]).to(logits)
+    grid = (2 * pixels + 1) / size - 1  # grid_sample counts from edge to edge
+    difference = (logits[1] - logits[0] + _OUTSIDE)[None, None]  # 0, its padding, is background
+    found = F.grid_sample(difference, grid[None], align_corners=False)[0, 0] - _OUTSIDE
+    return torch.stack([torch.zeros_like(found), found])

@@ -1,0 +1,65 @@
+"""Whether a slice holds hemorrhage at all."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class SliceHead(BaseModule):
+    """Hemorrhage in a slice, yes or no, from features of the whole of it; an ``auxiliary_head``.
+
+    Args:
+        in_channels (int): Channels of the features.
+        in_index (int): Which of the backbone's features. Defaults to 0.
+        loss_weight (float): Weight of its cross-entropy. Defaults to 0.2.
+        init_cfg (dict, optional): See mmengine's BaseModule.
+    """
+
+    align_corners = False  # mmseg asks every head
+
+    def __init__(
+        self,
+        in_channels: int,
+        in_index: int = 0,
+        loss_weight: float = 0.2,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.in_index = in_index
+        self.loss_weight = loss_weight
+        self.linear = nn.Linear(2 * in_channels, 1)
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Compute the logits.
+
+        Args:
+            inputs (tuple[Tensor]): The backbone's features, (N, C, H, W).
+
+        Returns:
+            Tensor: (N,), log-odds of hemorrhage.
+        """
+        features = inputs[self.in_index]
+        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
+        return self.linear(pooled)[:, 0]
+
+    def loss(
+        self, inputs: tuple[Tensor, ...], batch_data_samples: list[SegDataSample], train_cfg: dict
+    ) -> dict[str, Tensor]:
+        """Compute the loss; the truth is whether the mask holds hemorrhage.
+
+        Args:
+            inputs (tuple[Tensor]): The backbone's features.
+            batch_data_samples (list): With ``gt_sem_seg``.
+            train_cfg (dict): Not used.
+
+        Returns:
+            dict[str, Tensor]: ``loss_slice``.
+        """
+        logits = self(inputs)
+        truth = torch.stack([(s.gt_sem_seg.data == 1).any() for s in batch_data_samples])
+        loss = F.binary_cross_entropy_with_logits(logits.float(), truth.to(logits.device).float())
+        return {'loss_slice': self.loss_weight * loss}
