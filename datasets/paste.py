@@ -28,8 +28,8 @@ class PasteHemorrhage(BaseTransform):
     Modified keys: ``img``, ``gt_seg_map``.
 
     Args:
-        prob (float): Probability of trying it on a slice without hemorrhage; half of it on one that has some.
-            Defaults to 1.
+        prob (float): Probability of trying it on a slice without hemorrhage; half of it on one that
+            has some. Defaults to 1.
         strength (tuple): Range of the weight of the donor's gray values. Defaults to (0.6, 1.0).
         shift (float): Standard deviation of a shift, in pixels of the shrunk slice. Defaults to 4.
         rotate (float): Standard deviation of a turn about the head's centre, in degrees. Defaults

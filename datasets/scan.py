@@ -99,11 +99,12 @@ class LoadScan(BaseTransform):
 
     def _angle(self, scan: Sequence[str], read: Reader) -> float:
         """The angle of a scan, from slices spread over it; estimated once for slices on disk."""
-        if scan[0] in self._angles:
+        on_disk = read == self._read
+        if on_disk and scan[0] in self._angles:
             return self._angles[scan[0]]
         chosen = np.unique(np.linspace(0, len(scan) - 1, 2 * ANGLE_SLICES).astype(int))
         angle = head_angle([read(scan[i])[0].mean(axis=-1).astype(np.uint8) for i in chosen])
-        if read == self._read:
+        if on_disk:
             self._angles[scan[0]] = angle
         return angle
 

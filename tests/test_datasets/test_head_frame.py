@@ -1,0 +1,101 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cranium.datasets.head_frame import (
+    frame_matrix,
+    grown,
+    head_angle,
+    head_center,
+    shrink,
+    warp,
+)
+
+
+def head(angle=0.0, center=(160, 170), size=(325, 325)):
+    """An ellipse with a nose, a bright rim and two dark ventricles, turned clockwise."""
+    x, y = np.meshgrid(np.arange(size[1]) - center[0], np.arange(size[0]) - center[1])
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    across, along = x * cos + y * sin, -x * sin + y * cos
+    radius = np.hypot(across / 90, along / 120)
+    image = np.where(radius < 1, 90, 0) + np.where((radius > 0.9) & (radius < 1), 150, 0)
+    image[np.hypot((np.abs(across) - 15) / 7, along / 25) < 1] = 40
+    image[np.hypot(across / 12, (along + 122) / 12) < 1] = 70
+    return image.astype(np.uint8)
+
+
+def test_center_of_an_off_centre_head():
+    assert head_center(head(center=(150, 180))) == pytest.approx((150, 179), abs=1.5)
+
+
+def test_headrest_does_not_count():
+    image = head()
+    image[315:318, 20:300] = 255
+    assert head_center(image) == head_center(head())
+
+
+def test_no_head():
+    assert head_center(np.zeros((64, 64), np.uint8)) is None
+    assert head_angle([np.zeros((64, 64), np.uint8)]) == 0
+
+
+@pytest.mark.parametrize('angle', [-40, -17, 0, 5, 33])
+def test_angle_of_one_slice(angle):
+    assert head_angle([head(angle)]) == pytest.approx(angle, abs=1.5)
+
+
+def test_angle_of_a_scan_is_that_of_its_large_slices():
+    small = cv2.resize(head(-30), (80, 80))
+    scan = [np.pad(small, 122)[:325, :325], *[head(12)] * 3]
+    assert head_angle(scan) == pytest.approx(12, abs=1.5)
+
+
+def test_frame_of_an_upright_head_is_a_shift():
+    matrix = frame_matrix((100, 50), 0, 1, (3, 5))
+    assert np.array_equal(matrix, [[1, 0, 98], [0, 1, 49], [0, 0, 1]])
+
+
+def test_frame_by_hand():
+    """Two pixels to one, turned by a quarter: right in the frame is down in the slice."""
+    matrix = frame_matrix((10, 20), 90, 2, (3, 3))
+    assert matrix @ [1, 1, 1] == pytest.approx([10, 20, 1])
+    assert matrix @ [2, 1, 1] == pytest.approx([10, 22, 1])
+    mirrored = frame_matrix((10, 20), 90, 2, (3, 3), mirror=True)
+    assert mirrored @ [2, 1, 1] == pytest.approx([10, 18, 1])
+
+
+@given(angle=st.integers(-44, 44), x=st.integers(140, 180), y=st.integers(140, 180))
+def test_aligned_head_is_its_own_mirror_image(angle, x, y):
+    image, size = cv2.GaussianBlur(head(angle, (x, y)), (0, 0), 2), (192, 160)
+    upright = warp(image, frame_matrix((x, y), angle, 1.45, size), size)
+    mirrored = warp(image, frame_matrix((x, y), angle, 1.45, size, mirror=True), size)
+    assert np.abs(upright.astype(int) - mirrored).mean() < 1
+    assert np.abs(mirrored.astype(int) - upright[:, ::-1]).mean() < 1
+
+
+def test_elastic_shift_moves_what_is_read():
+    image = np.arange(25, dtype=np.uint8).reshape(5, 5)
+    right = np.zeros((2, 5, 5), np.float32)
+    right[0] = 1
+    moved = warp(image, np.eye(3), (5, 5), right)
+    assert np.array_equal(moved[:, :4], image[:, 1:])
+
+
+def test_without_a_shift_both_ways_of_resampling_agree():
+    image, matrix = head(20), frame_matrix((160, 170), 20, 1.3, (64, 64))
+    smooth = cv2.GaussianBlur(image, (0, 0), 3)
+    still = warp(smooth, matrix, (64, 64), np.zeros((2, 64, 64), np.float32))
+    assert np.abs(warp(smooth, matrix, (64, 64)).astype(int) - still).max() <= 3
+
+
+def test_shrink_takes_means_of_whole_blocks():
+    image = np.array([[0, 4, 9], [4, 8, 9], [9, 9, 9]], np.uint8)
+    assert np.array_equal(shrink(image, 2), [[4]])
+    assert shrink(image, 1) is image
+
+
+def test_grown_puts_the_middle_of_a_block_to_its_pixel():
+    assert grown(np.eye(3), 2) @ [0, 3, 1] == pytest.approx([0.5, 6.5, 1])
+    assert np.array_equal(grown(np.eye(3), 1), np.eye(3))
