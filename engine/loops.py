@@ -1,0 +1,89 @@
+"""A training loop that goes on after a kill as if nothing had happened."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank, get_world_size
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner.base_loop import BaseLoop
+from mmseg.registry import LOOPS
+from torch import nn
+from torch.utils.data import DataLoader
+
+SEED = 'sampler_seed'  # its key in mmengine's message hub, which checkpoints hold
+
+
+class _Deferred:
+    """A data loader that starts its workers when the first batch is asked for.
+
+    mmengine's loop iterates its data loader as it is built, before it knows of the checkpoint to
+    resume from, and workers would begin to load from the first draw.
+    """
+
+    def __init__(self, loader: DataLoader) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self.loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(IterBasedTrainLoop):
+    """mmengine's iteration-based loop, in which a resumed training equals an undisturbed one.
+
+    mmengine loads and throws away every batch up to the iteration that it resumes from. Where the
+    sampler has ``start`` (``BalancedSampler``), this loop sets it in place of that; other samplers
+    are treated as mmengine does. The sampler's seed is kept in the checkpoint.
+
+    What the network draws at random (dropout) is seeded in each iteration from the runner's seed,
+    the iteration and the process; otherwise it would depend on whatever else drew before, as on
+    each validation.
+
+    Args:
+        runner (Runner): The runner.
+        dataloader (DataLoader | dict): A data loader or what builds one.
+        *args: As ``IterBasedTrainLoop``.
+        **kwargs: As ``IterBasedTrainLoop``: ``max_iters``, ``val_begin``, ``val_interval``,
+            ``dynamic_intervals``.
+    """
+
+    def __init__(
+        self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
+    ) -> None:
+        BaseLoop.__init__(self, runner, dataloader)
+        loader = self.dataloader
+        super().__init__(runner, _Deferred(loader), *args, **kwargs)
+        self.dataloader = loader
+
+    def run(self) -> nn.Module:
+        """Train, from the first draw that the checkpoint has not seen."""
+        sampler = self.dataloader.sampler
+        if hasattr(sampler, 'start'):
+            hub = self.runner.message_hub
+            if self._iter > 0:
+                sampler.seed = hub.get_info(SEED, sampler.seed)
+                sampler.start = self._iter * self.dataloader.batch_size * get_world_size()
+                # These are the steps by which mmengine "advances" the data loader.
+                self.dataloader_iterator = chain(repeat(None, self._iter), self.dataloader_iterator)
+            hub.update_info(SEED, sampler.seed)
+        return super().run()
+
+    def run_iter(self, data_batch: Sequence[dict]) -> None:
+        """Make one iteration.
+
+        Args:
+            data_batch (Sequence[dict]): A batch of the data loader.
+        """
+        sequence = np.random.SeedSequence((self.runner.seed, self._iter, get_rank()))
+        seed = int(sequence.generate_state(1, np.uint64)[0])
+        # What torch.manual_seed does, less what takes it half a millisecond where no GPU is.
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed(seed)
+        super().run_iter(data_batch)

@@ -1,0 +1,285 @@
+import json
+import math
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+from PIL import Image
+
+from cranium.engine import hooks
+from cranium.engine.hooks import StopOnInvalidLossHook, choose_slices
+from cranium.visualization import contact_sheet, curves
+from tests.conftest import QUICKSTART, run_command
+from tests.test_engine.training import Watch, tiny_config, train
+
+NAN, INF = float('nan'), float('inf')
+
+
+class Poison(Watch):
+    """Make the weights nan: before an iteration, or after it, when its loss was still finite."""
+
+    def __init__(self, before=None, after=None):
+        super().__init__()
+        self.before, self.after = before, after
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter + 1 == self.before:
+            poison(runner)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == self.after:
+            assert math.isfinite(outputs['loss'])
+            poison(runner)
+
+
+def poison(runner):
+    with torch.no_grad():
+        next(runner.model.parameters()).fill_(NAN)
+
+
+def checkpoints(work_dir):
+    """Names of the checkpoints, all of which must be good."""
+    for path in work_dir.glob('*.pth'):
+        for tensor in torch.load(path, weights_only=False)['state_dict'].values():
+            assert torch.isfinite(tensor).all(), path
+    return sorted(path.name for path in work_dir.glob('*.pth'))
+
+
+def test_nan_where_a_checkpoint_is_due_leaves_the_last_good_one(tree, tmp_path):
+    """The only one that is kept, and the best one, which the validation would have replaced."""
+    options = {'default_hooks.checkpoint.max_keep_ckpts': 1, 'train_cfg.val_interval': 3}
+    with pytest.raises(FloatingPointError) as error:
+        train(tiny_config(tree, tmp_path, **options), Poison(before=6))
+    assert str(error.value) == (
+        'Training stopped, for at iteration 6 decode.loss_ce is nan; the last good checkpoint is '
+        f'{tmp_path}/iter_3.pth; go on from it by `--resume --cfg-options '
+        'optim_wrapper.optimizer.lr=0.00035` (a lower learning rate).'
+    )
+    assert checkpoints(tmp_path) == ['best_pixel_dice_hemorrhage_iter_3.pth', 'iter_3.pth']
+    # No nan among the curves.
+    (scalars,) = tmp_path.glob('*/vis_data/scalars.json')
+    assert [json.loads(line)['step'] for line in scalars.read_text().split('\n')[:-1]][-1] == 5
+
+
+def test_weights_of_nan_are_not_saved_after_a_finite_loss(tree, tmp_path):
+    with pytest.raises(FloatingPointError, match='iteration 3 the weights hold nan') as error:
+        train(tiny_config(tree, tmp_path), Poison(after=3))
+    assert 'no checkpoint has been saved; begin again by `--cfg-options' in str(error.value)
+    assert checkpoints(tmp_path) == []
+
+
+def test_weights_of_nan_do_not_replace_the_best(tree, tmp_path):
+    """Here no checkpoint but a validation is due."""
+    options = {'train_cfg.val_interval': 2}
+    with pytest.raises(FloatingPointError, match='iteration 4 the weights hold nan'):
+        train(tiny_config(tree, tmp_path, **options), Poison(after=4))
+    assert checkpoints(tmp_path) == ['best_pixel_dice_hemorrhage_iter_2.pth', 'iter_3.pth']
+
+
+def fake_runner(work_dir=Path('nowhere'), hooks=(), weight=0.0, iteration=6):
+    """What the hook reads of a runner."""
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.02)
+    return SimpleNamespace(
+        iter=iteration,
+        max_iters=10,
+        work_dir=str(work_dir),
+        hooks=hooks,
+        optim_wrapper=SimpleNamespace(optimizer=optimizer),
+        model=SimpleNamespace(state_dict=lambda: {'w': torch.tensor([1.0, weight])}),
+    )
+
+
+@pytest.mark.parametrize(
+    'outputs, what',
+    [
+        (dict(loss=NAN, loss_dice=NAN, loss_ce=1.0), 'loss_dice is nan'),
+        (dict(loss=torch.tensor(-INF), loss_ce=torch.tensor(-INF)), 'loss_ce is -inf'),
+        (dict(loss=INF, loss_ce=1e38, loss_dice=3e38), 'loss is inf'),
+    ],
+)
+def test_it_names_the_loss(outputs, what):
+    with pytest.raises(FloatingPointError, match=rf'at iteration 7 {what}; .*\blr=0.002`'):
+        StopOnInvalidLossHook().after_train_iter(fake_runner(), 0, outputs=outputs)
+
+
+def test_what_is_no_loss_may_be_nan():
+    StopOnInvalidLossHook().after_train_iter(fake_runner(), 0, outputs=dict(loss=1.0, acc=NAN))
+
+
+@pytest.mark.parametrize('iteration, due', [(2, False), (3, True), (4, False), (9, True)])
+def test_weights_are_looked_at_where_a_checkpoint_is_due(iteration, due):
+    """Every 4, and after the last of 10; iterations count from 0 here."""
+    saving = [CheckpointHook(interval=4, by_epoch=False)]
+    runner = fake_runner(hooks=saving, weight=INF, iteration=iteration)
+    hook = StopOnInvalidLossHook()
+    if due:
+        with pytest.raises(FloatingPointError, match='weights hold nan or infinity'):
+            hook.after_train_iter(runner, 0, outputs=dict(loss=1.0))
+    else:
+        hook.after_train_iter(runner, 0, outputs=dict(loss=1.0))
+
+
+def test_nobody_saves_weights_of_nan():
+    hook = StopOnInvalidLossHook()
+    hook.before_save_checkpoint(fake_runner(), dict(state_dict={'n': torch.tensor(1)}))
+    with pytest.raises(FloatingPointError, match='weights hold nan'):
+        hook.before_save_checkpoint(fake_runner(), dict(state_dict={'w': torch.tensor(NAN)}))
+
+
+def test_given_weights_can_be_validated_whatever_they_are():
+    StopOnInvalidLossHook().before_val(fake_runner(weight=NAN))
+
+
+def test_mim_ends_with_the_message(tree, tmp_path):
+    data = [f'{part}_dataloader.dataset.data_root={tree}' for part in ('train', 'val', 'test')]
+    options = ['--cfg-options', *data, 'optim_wrapper.optimizer.lr=1e30', 'train_cfg.max_iters=4']
+    train_command = ['mim', 'train', 'mmseg', QUICKSTART, '--work-dir', tmp_path]
+    output = run_command(*train_command, *options, status=1)
+    # What follows is mim's own, which has started the training.
+    training, _, _ = output.rpartition('Traceback')
+    assert re.fullmatch(
+        r'FloatingPointError: Training stopped, for at iteration [234] .*(nan|infinity); '
+        r'no checkpoint .* `--cfg-options optim_wrapper\.optimizer\.lr=1e\+29` .*',
+        training.strip().split('\n')[-1],
+    )
+
+
+class Rates(Watch):
+    """Note the learning rate of each iteration."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.rates.append(runner.optim_wrapper.param_groups[0]['lr'])
+
+
+WARMUP = dict(type='LinearLR', start_factor=0.1, begin=0, end=2, by_epoch=False)
+POLY = dict(type='PolyLR', eta_min=1e-4, power=1.0, begin=2, end=6, by_epoch=False)
+SCHEDULE = {'param_scheduler': [WARMUP, POLY], 'optim_wrapper.optimizer.lr': 0.01}
+
+
+def test_a_lower_learning_rate_takes_effect_on_resume(tree, tmp_path):
+    """As if it had been there from the start: after a warm-up, from 0.004 in 3 steps to 0.0001."""
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config(tree, tmp_path, **SCHEDULE), Watch(die_before=4))
+    rates = Rates()
+    options = SCHEDULE | {'optim_wrapper.optimizer.lr': 0.004}
+    train(tiny_config(tree, tmp_path, **options, resume=True), rates)
+    expected = [0.004 - 0.0039 * part / 3 for part in (1, 2, 3)]
+    np.testing.assert_allclose(rates.rates, expected, rtol=1e-6)
+
+
+def dices(work_dir):
+    """The Dice of each validation that scalars.json has."""
+    found = {}
+    for file in work_dir.glob('*/vis_data/scalars.json'):
+        for line in file.read_text().splitlines():
+            entry = json.loads(line)
+            if 'pixel/dice_hemorrhage' in entry:
+                found[entry['step']] = entry['pixel/dice_hemorrhage']
+    return found
+
+
+def test_pictures_of_each_validation(tree, tmp_path, monkeypatch):
+    """Curves that include it, and the same slices with their truth and prediction."""
+    drawn, sheets = [], []
+    plot_curves, make_sheet = curves.plot_curves, contact_sheet.contact_sheet
+
+    def note_curves(work_dir, out):
+        drawn.append(sorted(dices(work_dir)))
+        plot_curves(work_dir, out)
+
+    def note_sheet(panels, **kwargs):
+        sheets.append((panels, kwargs['title']))
+        return make_sheet(panels, **kwargs)
+
+    monkeypatch.setattr(curves, 'plot_curves', note_curves)
+    monkeypatch.setattr(contact_sheet, 'contact_sheet', note_sheet)
+    config = tiny_config(tree, tmp_path, **{'train_cfg.val_interval': 3})
+    train(config)
+    assert drawn == [[3], [3, 6], [3, 6]]
+    assert Image.open(tmp_path / 'curves.png').size == (840, 480)
+    assert [title for _, title in sheets] == [
+        'Validation slices at iteration 3',
+        'Validation slices at iteration 6',
+    ]
+    assert sorted(path.name for path in (tmp_path / 'predictions').iterdir()) == [
+        'iter_3.png',
+        'iter_6.png',
+    ]
+    for (panels, _), dice in zip(sheets, dices(tmp_path).values()):
+        # Of three slices all are drawn: first those with hemorrhage.
+        names = [panel.caption.split()[0] for panel in panels]
+        assert names == ['071_001', '071_002', '071_003']
+        for name, panel in zip(names, panels):
+            mask = np.array(Image.open(tree / f'masks/val/{name}.png')) == 1
+            np.testing.assert_array_equal(panel.truth, mask)
+            image = np.array(Image.open(tree / f'images/val/{name}.png'))
+            np.testing.assert_array_equal(panel.image, image)
+        pairs = [(panel.truth, panel.prediction) for panel in panels]
+        overlap = 2 * sum((t & p).sum() for t, p in pairs)
+        assert dice == pytest.approx(overlap / sum(t.sum() + p.sum() for t, p in pairs), abs=1e-6)
+
+
+def test_what_can_not_be_drawn_does_not_stop_a_training(tree, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError('no space left')
+
+    monkeypatch.setattr(curves, 'plot_curves', fail)
+    monkeypatch.setattr(contact_sheet, 'contact_sheet', fail)
+    runner = train(tiny_config(tree, tmp_path))
+    assert runner.iter == 6
+    (log,) = tmp_path.glob('*/*.log')
+    for what in ('the curves', 'predictions'):
+        assert f'Could not draw {what}: OSError: no space left' in log.read_text()
+
+
+def test_slices_that_can_not_be_chosen_do_not_stop_a_training(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(hooks, 'choose_slices', lambda *_: [99])
+    train(tiny_config(tree, tmp_path, **{'train_cfg.max_iters': 1}))
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'Could not draw predictions: IndexError' in log.read_text()
+    assert not (tmp_path / 'predictions').exists()
+
+
+def test_a_validation_alone_draws_nothing(tree, tmp_path):
+    runner = Runner.from_cfg(tiny_config(tree, tmp_path))
+    # mmengine's own fails without a training.
+    runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, CheckpointHook)]
+    runner.val()
+    assert not list(tmp_path.glob('*.png')) + list(tmp_path.glob('predictions'))
+
+
+@pytest.mark.parametrize(
+    'flags, count, chosen',
+    [
+        # The middle of each half.
+        ([1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0], 4, [1, 3, 6, 10]),
+        ([0, 0, 1, 0], 4, [2, 0, 1, 3]),
+        ([0, 0, 0, 0], 2, [1, 3]),
+        ([1, 1, 1, 0], 4, [0, 1, 2, 3]),
+        ([1, 0, 1, 0], 3, [0, 2, 3]),
+        ([1, 0], 4, [0, 1]),
+        ([], 4, []),
+    ],
+)
+def test_choose_slices(flags, count, chosen):
+    assert choose_slices(np.array(flags, bool), count) == chosen
+
+
+@given(st.lists(st.booleans(), max_size=30), st.integers(1, 8))
+def test_chosen_slices_are_as_many_as_can_be_and_half_with_hemorrhage(flags, count):
+    flags = np.array(flags, bool)
+    chosen = choose_slices(flags, count)
+    assert len(set(chosen)) == len(chosen) == min(count, len(flags))
+    short = min(flags.sum(), (~flags).sum())
+    assert min(flags[chosen].sum(), (~flags[chosen]).sum()) == min(short, count // 2)

@@ -1,0 +1,76 @@
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+from mmengine.registry import init_default_scope
+from mmseg.registry import VISUALIZERS
+
+import cranium.engine.visualizer
+from tests.test_engine.training import tiny_config, train
+
+
+class Writer:
+    """In place of TensorBoard's: keeps what it is given."""
+
+    def __init__(self, save_dir):
+        self.save_dir, self.scalars, self.images = save_dir, {}, {}
+        Writer.last = self
+
+    def add_scalar(self, name, value, step):
+        self.scalars[name, step] = value
+
+    def add_image(self, name, image, step, dataformats):
+        assert dataformats == 'HWC'
+        self.images[name, step] = image
+
+    def add_text(self, *args):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def tensorboard(monkeypatch):
+    """Pretend that TensorBoard is installed."""
+    module = ModuleType('torch.utils.tensorboard')
+    module.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', module)
+    monkeypatch.setattr(cranium.engine.visualizer, 'find_spec', lambda name: name)
+
+
+def test_one_switch_gives_tensorboard_the_figures_and_predictions(tree, tmp_path, tensorboard):
+    train(tiny_config(tree, tmp_path, **{'visualizer.tensorboard': True}))
+    (folder,) = tmp_path.glob('*/vis_data')
+    assert Writer.last.save_dir == str(folder)
+    assert {('loss', step) for step in range(1, 7)} <= Writer.last.scalars.keys()
+    assert ('pixel/dice_hemorrhage', 6) in Writer.last.scalars
+    ((name, step), image), *more = Writer.last.images.items()
+    assert (name, step, image.dtype, image.shape[2], more) == ('predictions', 6, np.uint8, 3, [])
+    # As without it: what plot_curves reads.
+    assert (folder / 'scalars.json').exists()
+
+
+def build(tmp_path, **options):
+    init_default_scope('mmseg')
+    name = str(tmp_path)
+    return VISUALIZERS.build(
+        dict(type='CraniumVisualizer', name=name, save_dir=name, **options)
+    )._vis_backends
+
+
+def test_backends(tmp_path, tensorboard):
+    local, both = dict(type='LocalVisBackend'), ['LocalVisBackend', 'TensorboardVisBackend']
+    named = [dict(local), dict(type='TensorboardVisBackend')]
+    assert [*build(tmp_path / 'a', vis_backends=[dict(local)])] == ['LocalVisBackend']
+    assert [*build(tmp_path / 'b', vis_backends=[dict(local)], tensorboard=True)] == both
+    assert [*build(tmp_path / 'c', vis_backends=named, tensorboard=True)] == both
+    assert [*build(tmp_path / 'd', tensorboard=True)] == ['TensorboardVisBackend']
+
+
+def test_without_tensorboard_it_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(cranium.engine.visualizer, 'find_spec', lambda name: None)
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[tensorboard\]"'):
+        build(tmp_path, tensorboard=True)
+    build(tmp_path)
