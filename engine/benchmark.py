@@ -194,7 +194,7 @@ def _slices(cfg: Config, source: str | Path | None) -> dict:
 
 
 def _noise(cfg: Config, size: Sequence[int]) -> dict:
-    if cfg.model.data_preprocessor.get('size'):  # or else it pads to that
+    if not cfg.model.data_preprocessor.get('size_divisor'):  # it pads to the one or the other
         cfg.model.data_preprocessor.size = tuple(size)
     channels = len(cfg.model.data_preprocessor.mean)
     samples = []
