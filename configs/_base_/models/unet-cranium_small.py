@@ -9,6 +9,7 @@ model = dict(
         # prepared with `--window brain-bone`.
         mean=[53.56, 53.56, 53.56, 26.0, 53.56, 0.0, 0.5, 0.0, 0.0],
         std=[83.28, 83.28, 83.28, 63.0, 83.28, 50.0, 0.3, 0.6, 0.6],
+        size=(192, 160),
         pad_val=0,
         seg_pad_val=255,
     ),
