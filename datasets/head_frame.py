@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 # Air and foam are 0 in the brain window; skin is above this.
 HEAD_THRESHOLD = 10
@@ -28,11 +27,10 @@ def head_center(brain: NDArray[np.uint8]) -> tuple[float, float] | None:
     Returns:
         tuple[float, float] | None: x and y of the centroid in pixels; None where no head is seen.
     """
-    mask = _head_mask(brain)
-    area = int(mask.sum())
-    if area * 500 < mask.size:
+    moments = _head_moments(brain)
+    area = moments['m00']
+    if area * 500 < brain.size:
         return None
-    moments = cv2.moments(mask, binaryImage=True)
     return moments['m10'] / area, moments['m01'] / area
 
 
@@ -47,7 +45,7 @@ def head_angle(slices: Sequence[NDArray[np.uint8]]) -> float:
         float: Degrees, clockwise as the slice is displayed, within :data:`LARGEST_ANGLE`; 0 where
         no head is seen.
     """
-    seen = [(image, head_center(image), int(_head_mask(image).sum())) for image in slices]
+    seen = [(image, head_center(image), _head_moments(image)['m00']) for image in slices]
     seen = [item for item in seen if item[1] is not None]
     if not seen:
         return 0.0
@@ -149,15 +147,14 @@ def grown(matrix: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
     return np.array([[factor, 0, half], [0, factor, half], [0, 0, 1.0]]) @ matrix
 
 
-def _head_mask(brain: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The largest bright region without its holes, (H, W) of 0 and 1: no headrest, no cables."""
+def _head_moments(brain: NDArray[np.uint8]) -> dict[str, float]:
+    """Moments of the largest bright region with its holes filled: no headrest, no cables."""
     bright = (brain > HEAD_THRESHOLD).astype(np.uint8)
     bright = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
-    if count < 2:
-        return bright
-    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    return ndimage.binary_fill_holes(labels == largest).astype(np.uint8)
+    outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not outlines:
+        return {'m00': 0.0, 'm10': 0.0, 'm01': 0.0}
+    return cv2.moments(max(outlines, key=cv2.contourArea))
 
 
 def _asymmetry(slices: Sequence[tuple[NDArray, tuple[float, float]]], angle: float) -> float:

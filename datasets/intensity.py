@@ -88,7 +88,9 @@ class DistortWindow(BaseTransform):
 
 
 def _add_noise(image: NDArray[np.uint8], deviation: float) -> NDArray[np.uint8]:
-    # The generator is seeded from np.random, and fills float32 four times as fast.
-    generator = np.random.default_rng(np.random.randint(2**32, dtype=np.uint64))
-    noise = generator.standard_normal(image.shape, dtype=np.float32)
-    return np.clip(image + deviation * noise, 0, 255).astype(np.uint8)
+    # OpenCV draws three times as fast as NumPy; its seed comes from np.random as all else does.
+    cv2.setRNGSeed(np.random.randint(2**31))
+    noise = np.empty((image.shape[0], image[0].size), np.int16)
+    cv2.randn(noise, 0, deviation)
+    rows = image.reshape(noise.shape)
+    return cv2.add(rows, noise, dtype=cv2.CV_8U).reshape(image.shape)

@@ -116,7 +116,7 @@ def _height(record: dict) -> float:
 def _inside_skull(brain: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Where soft tissue is enclosed by bone: (H, W) of 0 and 1; 0 everywhere in an open skull."""
     bone = cv2.dilate((brain > _TISSUE[1]).astype(np.uint8), np.ones((3, 3), np.uint8))
-    _, labels = cv2.connectedComponents(1 - bone, connectivity=4)
-    edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    enclosed = ~np.isin(labels, edge) & (bone == 0)
-    return (enclosed & (brain >= _TISSUE[0])).astype(np.uint8)
+    count, labels = cv2.connectedComponents(1 - bone, connectivity=4)
+    is_outside = np.zeros(count, bool)
+    is_outside[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+    return (~is_outside[labels] & (bone == 0) & (brain >= _TISSUE[0])).astype(np.uint8)

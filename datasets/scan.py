@@ -1,6 +1,7 @@
 """Loading a slice with both windows and its neighbours."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,9 +12,6 @@ from numpy.typing import NDArray
 from cranium.datasets.head_frame import ANGLE_SLICES, head_angle, head_center, shrink
 
 PREPARE = 'python tools/prepare_dataset.py --window brain-bone'
-
-# From a path to both windows, (H, W, 2), and the height and width before shrinking.
-Reader = Callable[[str], tuple[NDArray[np.uint8], tuple[int, int]]]
 
 
 @TRANSFORMS.register_module()
@@ -42,7 +40,7 @@ class LoadScan(BaseTransform):
         self.neighbors = neighbors
         self.shrink = shrink
         self.cache_slices = cache_slices
-        self._slices: dict[str, tuple[NDArray[np.uint8], tuple[int, int]]] = {}
+        self._slices: dict[str, _Slice] = {}
         self._angles: dict[str, float] = {}
 
     def transform(self, results: dict) -> dict:
@@ -60,61 +58,75 @@ class LoadScan(BaseTransform):
         """
         path = results.get('img_path') or 'the image'
         if results.get('img') is not None:  # mmseg's inference on an array
-            alone = _both_windows(results['img'], path, self.shrink), results['img'].shape[:2]
+            alone = _Slice.of(results['img'], path, self.shrink)
             scan, index, read = [path], 0, lambda _: alone
         else:
             scan = results.get('scan') or [path]
             index, read = scan.index(path), self._read
-        windows, ori_shape = read(path)
+        this = read(path)
         brains = []
         for offset in range(-self.neighbors, self.neighbors + 1):
             neighbor = scan[min(max(index + offset, 0), len(scan) - 1)]
-            brain = read(neighbor)[0][..., 0]
-            if brain.shape != windows.shape[:2]:
+            brain = read(neighbor).windows[..., 0]
+            if brain.shape != this.windows.shape[:2]:
                 msg = f'{neighbor} is of another size than {path}; prepare the slices again'
                 raise ValueError(msg)
             brains.append(brain)
-        results['img'] = np.stack([*brains, windows[..., 1]], axis=-1)
+        results['img'] = np.stack([*brains, this.windows[..., 1]], axis=-1)
         results['shrink'] = self.shrink
-        results['ori_shape'] = ori_shape
-        results['img_shape'] = windows.shape[:2]
-        height, width = windows.shape[:2]
-        center = head_center(windows[..., 0])
-        results['head_center'] = center or ((width - 1) / 2, (height - 1) / 2)
+        results['ori_shape'] = this.shape
+        results['img_shape'] = this.windows.shape[:2]
+        results['head_center'] = this.center
         results['head_angle'] = self._angle(scan, read)
         results['height'] = index / max(len(scan) - 1, 1)
         return results
 
-    def _read(self, path: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    def _read(self, path: str) -> '_Slice':
         if path in self._slices:
             return self._slices[path]
         image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
         if image is None:
             raise FileNotFoundError(f'{path} cannot be read as an image; `{PREPARE}` writes it')
-        found = _both_windows(image, path, self.shrink), image.shape[:2]
+        found = _Slice.of(image, path, self.shrink)
         # Slices come at random, so keeping some for good saves as much as keeping the latest.
         if len(self._slices) < self.cache_slices:
             self._slices[path] = found
         return found
 
-    def _angle(self, scan: Sequence[str], read: Reader) -> float:
+    def _angle(self, scan: Sequence[str], read: Callable[[str], '_Slice']) -> float:
         """The angle of a scan, from slices spread over it; estimated once for slices on disk."""
         on_disk = read == self._read
         if on_disk and scan[0] in self._angles:
             return self._angles[scan[0]]
         chosen = np.unique(np.linspace(0, len(scan) - 1, 2 * ANGLE_SLICES).astype(int))
-        angle = head_angle([read(scan[i])[0].mean(axis=-1).astype(np.uint8) for i in chosen])
+        angle = head_angle([read(scan[i]).windows.mean(axis=-1).astype(np.uint8) for i in chosen])
         if on_disk:
             self._angles[scan[0]] = angle
         return angle
 
 
-def _both_windows(image: NDArray, path: str, factor: int) -> NDArray[np.uint8]:
-    """Brain and bone window of an image, (H, W, 2), shrunk."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        msg = (
-            f'{path} has the shape {image.shape} and type {image.dtype}; expected both windows in '
-            f'the 8-bit channels brain, bone, brain, as `{PREPARE}` writes them'
-        )
-        raise ValueError(msg)
-    return np.stack([shrink(np.ascontiguousarray(image[..., i]), factor) for i in (0, 1)], axis=-1)
+@dataclass(frozen=True)
+class _Slice:
+    """A slice as it is kept.
+
+    Attributes:
+        windows (ndarray): (H, W, 2), brain and bone, shrunk.
+        shape (tuple): Height and width before.
+        center (tuple): x and y of the head's centre in the shrunk slice, or of the slice's own.
+    """
+
+    windows: NDArray[np.uint8]
+    shape: tuple[int, int]
+    center: tuple[float, float]
+
+    @classmethod
+    def of(cls, image: NDArray, path: str, factor: int) -> '_Slice':
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            msg = (
+                f'{path} has the shape {image.shape} and type {image.dtype}; expected both windows '
+                f'in the 8-bit channels brain, bone, brain, as `{PREPARE}` writes them'
+            )
+            raise ValueError(msg)
+        brain, bone = (shrink(np.ascontiguousarray(image[..., i]), factor) for i in (0, 1))
+        center = head_center(brain) or ((brain.shape[1] - 1) / 2, (brain.shape[0] - 1) / 2)
+        return cls(np.stack([brain, bone], axis=-1), image.shape[:2], center)

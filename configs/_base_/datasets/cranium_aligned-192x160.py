@@ -10,7 +10,7 @@ pack = dict(
 )
 train_pipeline = [
     dict(type='LoadScan', neighbors=1, cache_slices=2048),  # 430 MB
-    dict(type='LoadAnnotations'),
+    dict(type='LoadAnnotations', imdecode_backend='cv2'),
     dict(type='PasteHemorrhage', prob=1.0),
     dict(
         **head_frame,
@@ -31,7 +31,7 @@ test_pipeline = [
     dict(**head_frame),
     dict(type='AddHeadChannels'),
     # After AlignHead: predictions are compared with the mask on its own grid.
-    dict(type='LoadAnnotations'),
+    dict(type='LoadAnnotations', imdecode_backend='cv2'),
     pack,
 ]
 train_dataloader = dict(

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from cranium.datasets import AddHeadChannels, AlignHead
+
+from .test_head_frame import head
+
+
+def loaded(angle=0.0, center=(160, 170), neighbors=1):
+    """What LoadScan makes of a head whose slice is twice as large."""
+    brain = head(angle, center)
+    image = np.stack([brain] * (2 * neighbors + 1) + [brain // 2], axis=-1)
+    mask = np.zeros((650, 650), np.uint8)
+    mask[2 * center[1] - 20 : 2 * center[1] + 20, 2 * center[0] + 40 : 2 * center[0] + 80] = 1
+    return dict(
+        img=image,
+        shrink=2,
+        ori_shape=(650, 650),
+        img_shape=(325, 325),
+        head_center=center,
+        head_angle=angle,
+        height=0.25,
+        gt_seg_map=mask,
+    )
+
+
+AUGMENT = dict(flip_prob=0.5, rotate=7, scale=0.1, shear=0.05, shift=3, elastic=3, elastic_prob=1)
+
+
+def test_plain_alignment_puts_the_centre_in_the_middle():
+    results = AlignHead((192, 160), 2.9)(loaded(15, (140, 180)))
+    assert results['img'].shape == (192, 160, 4)
+    assert results['img_shape'] == (192, 160)
+    assert results['img'].dtype == np.uint8
+    # Of the pixel in the very middle to the whole slice, whose pixels are half as large.
+    assert results['frame'] @ [79.5, 95.5, 1] == pytest.approx([280.5, 360.5, 1])
+
+
+def test_mask_is_where_the_frame_says():
+    results = AlignHead((192, 160), 2.9)(loaded(0))
+    rows, columns = np.nonzero(results['gt_seg_map'])
+    # 20 to 40 pixels right of the centre in the shrunk slice, at 1.45 of those to one of the frame
+    assert (columns.min(), columns.max()) == pytest.approx((80 + 13.4, 80 + 27.2), abs=1)
+    assert (rows.min(), rows.max()) == pytest.approx((96 - 7.2, 96 + 6.5), abs=1)
+
+
+def test_symmetric_head_equals_its_mirror_image():
+    results = AlignHead((192, 160), 2.9)(loaded(20))
+    assert np.abs(results['img'][..., 1].astype(int) - results['mirrored']).mean() < 2
+
+
+def test_mirrored_slice_is_augmented_alike():
+    """Whatever is done to it, a symmetric head has the same mirror image at the same place."""
+    np.random.seed(0)
+    for _ in range(5):
+        results = AlignHead((192, 160), 2.9, **AUGMENT)(loaded())
+        assert np.abs(results['img'][..., 1].astype(int) - results['mirrored']).mean() < 3
+
+
+def test_flip_exchanges_left_and_right():
+    plain = AlignHead((192, 160), 2.9)(loaded())
+    flipped = AlignHead((192, 160), 2.9, flip_prob=1)(loaded())
+    assert np.array_equal(flipped['gt_seg_map'], plain['gt_seg_map'][:, ::-1])
+    assert np.array_equal(flipped['img'], plain['img'][:, ::-1])
+
+
+def test_frame_follows_the_augmentation():
+    """A point of the mask's middle is found through the frame, whatever was drawn."""
+    np.random.seed(1)
+    for _ in range(5):
+        options = AUGMENT | dict(elastic=0)
+        results = AlignHead((192, 160), 2.9, **options)(loaded(-10))
+        rows, columns = np.nonzero(results['gt_seg_map'])
+        where = results['frame'] @ [columns.mean(), rows.mean(), 1]
+        assert where[:2] == pytest.approx((2 * 160 + 59.5, 2 * 170 - 0.5), abs=2)
+
+
+def test_same_seed_same_sample():
+    transform = AlignHead((192, 160), 2.9, **AUGMENT)
+    runs = []
+    for seed in (3, 3, 4):
+        np.random.seed(seed)
+        runs.append(transform(loaded()))
+    assert np.array_equal(runs[0]['img'], runs[1]['img'])
+    assert not np.array_equal(runs[0]['img'], runs[2]['img'])
+
+
+def test_ignored_pixels_stay_ignored():
+    results = loaded()
+    results['gt_seg_map'][:] = 255
+    assert np.unique(AlignHead((64, 64), 2.9)(results)['gt_seg_map']).tolist() == [255]
+
+
+def test_channels_by_hand():
+    image = np.zeros((3, 5, 4), np.uint8)
+    image[..., 1] = 100
+    results = dict(img=image, mirrored=np.full((3, 5), 40, np.uint8), height=0.75)
+    out = AddHeadChannels()(results)['img']
+    assert out.shape == (3, 5, 9)
+    assert out.dtype == np.float32
+    assert out[..., 4].tolist() == [[40] * 5] * 3
+    assert out[..., 5] == pytest.approx(np.full((3, 5), 60), abs=1e-3)
+    assert out[1, :, 6].tolist() == [1, 0.5, 0, 0.5, 1]
+    assert out[:, 2, 7].tolist() == [-1, 0, 1]
+    assert np.unique(out[..., 8]).tolist() == [0.5]
+
+
+@pytest.mark.parametrize('symmetry, position, channels', [(True, False, 6), (False, True, 7)])
+def test_channels_are_a_choice(symmetry, position, channels):
+    results = AlignHead((64, 64), 4)(loaded())
+    assert AddHeadChannels(symmetry, position)(results)['img'].shape == (64, 64, channels)
