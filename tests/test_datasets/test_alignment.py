@@ -39,9 +39,9 @@ def test_plain_alignment_puts_the_centre_in_the_middle():
 def test_mask_is_where_the_frame_says():
     results = AlignHead((192, 160), 2.9)(loaded(0))
     rows, columns = np.nonzero(results['gt_seg_map'])
-    # 20 to 40 pixels right of the centre in the shrunk slice, at 1.45 of those to one of the frame
-    assert (columns.min(), columns.max()) == pytest.approx((80 + 13.4, 80 + 27.2), abs=1)
-    assert (rows.min(), rows.max()) == pytest.approx((96 - 7.2, 96 + 6.5), abs=1)
+    # 39.5 to 78.5 pixels right of the centre in the slice, at 2.9 of those to one of the frame
+    assert (columns.min(), columns.max()) == pytest.approx((79.5 + 13.6, 79.5 + 27.1), abs=1)
+    assert (rows.min(), rows.max()) == pytest.approx((95.5 - 7.1, 95.5 + 6.4), abs=1)
 
 
 def test_symmetric_head_equals_its_mirror_image():

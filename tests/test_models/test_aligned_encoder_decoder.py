@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+from cranium.datasets.head_frame import frame_matrix
+from cranium.models.aligned_encoder_decoder import _map_back
+
+
+@pytest.fixture
+def model():
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    norm = dict(type='BN')
+    return MODELS.build(
+        dict(
+            type='AlignedEncoderDecoder',
+            backbone=dict(type='AdditiveUNet', in_channels=2, base_channels=2),
+            decode_head=dict(
+                type='FCNHead',
+                in_channels=2,
+                channels=2,
+                in_index=-1,
+                num_convs=0,
+                concat_input=False,
+                dropout_ratio=0.0,
+                num_classes=2,
+                norm_cfg=norm,
+            ),
+            auxiliary_head=dict(type='SliceHead', in_channels=16),
+            test_cfg=dict(mode='whole', flip=True),
+        )
+    ).eval()
+
+
+def sample(frame, shape=(40, 50)):
+    return SegDataSample(metainfo=dict(frame=frame, ori_shape=shape, img_shape=(32, 32)))
+
+
+def test_shift_maps_back_by_whole_pixels():
+    """Pixel (row 2, column 1) of the frame is pixel (row 7, column 4) of the slice."""
+    logits = torch.zeros(2, 4, 4)
+    logits[1] = -5
+    logits[1, 2, 1] = 8
+    found = _map_back(logits, sample(np.array([[1, 0, 3], [0, 1, 5], [0, 0, 1.0]]), (12, 10)))
+    assert found.shape == (2, 12, 10)
+    assert torch.argwhere(found.argmax(0)).tolist() == [[7, 4]]
+    assert found[1, 7, 4] == pytest.approx(8, abs=1e-5)
+    assert found[1, 6, 4] == pytest.approx(-5, abs=1e-5)
+    assert found[1, 0, 9] == -20  # the frame does not reach it
+
+
+def test_turned_and_mirrored_frame_maps_back():
+    """A frame pixel's logit is found where the frame says that it comes from."""
+    matrix = frame_matrix((25, 20), 30, 2, (32, 32), mirror=True)
+    logits = torch.zeros(2, 32, 32)
+    logits[1] = -5
+    logits[1, 18:21, 12:15] = 9
+    found = _map_back(logits, sample(matrix))
+    x, y, _ = matrix @ [13, 19, 1]
+    rows, columns = np.nonzero(found.argmax(0).numpy())
+    assert (columns.mean(), rows.mean()) == pytest.approx((x, y), abs=0.5)
+
+
+def test_without_a_frame_logits_stay():
+    logits = torch.rand(2, 4, 4)
+    assert _map_back(logits, SegDataSample()) is logits
+
+
+def test_prediction_is_on_the_grid_of_the_slice(model):
+    matrix = frame_matrix((25, 20), 0, 1, (32, 32))
+    (found,) = model.predict(torch.rand(1, 2, 32, 32), [sample(matrix)])
+    assert found.pred_sem_seg.data.shape == (1, 40, 50)
+    assert found.seg_logits.data.shape == (2, 40, 50)
+    assert isinstance(found.slice_score, float)
+
+
+def test_flip_is_the_mean_with_the_mirror_image(model):
+    """So the mirror image gets the mirrored prediction, and the same score."""
+    image = torch.rand(1, 2, 32, 32)
+    (one,), (other,) = (model.predict(x, [SegDataSample()]) for x in (image, image.flip(3)))
+    assert torch.allclose(one.seg_logits.data, other.seg_logits.data.flip(2), atol=1e-6)
+    assert one.slice_score == pytest.approx(other.slice_score)
+    model.test_cfg['flip'] = False
+    (plain,) = model.predict(image, [SegDataSample()])
+    assert not torch.allclose(plain.seg_logits.data, one.seg_logits.data, atol=1e-6)
+
+
+def test_without_slice_head_there_is_no_score(model):
+    model.auxiliary_head = None
+    (found,) = model.predict(torch.rand(1, 2, 32, 32), [SegDataSample()])
+    assert 'slice_score' not in found.metainfo
