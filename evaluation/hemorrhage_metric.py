@@ -1,5 +1,6 @@
 """The metric that mmseg's configs name."""
 
+import math
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -48,8 +49,9 @@ class HemorrhageMetric(BaseMetric):
     """Hemorrhage segmentation and detection by pixel, slice, patient and lesion.
 
     It serves beside mmseg's ``IoUMetric`` or instead of it: ``aAcc``, ``mIoU``, ``mAcc`` and
-    ``mDice`` are IoUMetric's figures, in percent, not rounded. Where the segmentor gives logits,
-    the highest probability of a slice scores it for detection; else its predicted area does.
+    ``mDice`` are IoUMetric's figures, in percent, not rounded. A slice is scored for detection
+    by the ``slice_score`` (log-odds) that the segmentor gave the data sample, else by the highest
+    log-odds of its pixels, or without logits by its predicted area.
 
     Args:
         report (bool): Whether to compute every figure with its interval, print the table and
@@ -157,12 +159,18 @@ class HemorrhageMetric(BaseMetric):
                 f'{image}: no truth to compare with; the test pipeline must load annotations, and '
                 'slices without a mask cannot be evaluated'
             )
+        truth = _to_labels(sample['gt_sem_seg']['data'].squeeze(0))
         labels = _to_labels(sample['pred_sem_seg']['data'].squeeze(0))
         file = self._mask_file(image)
+        probability, score = _probability(
+            sample.get('seg_logits'), truth != self.ignore_index, image
+        )
+        score = float(sample.get('slice_score', score))
         record = measure_slice(
-            _to_labels(sample['gt_sem_seg']['data'].squeeze(0)),
+            truth,
             labels,
-            _probability(sample.get('seg_logits'), image),
+            probability,
+            score,
             patient=patient,
             slice=number,
             ignore_index=self.ignore_index,
@@ -222,13 +230,15 @@ def _to_labels(labels: torch.Tensor) -> np.ndarray:
     return labels.cpu().numpy()
 
 
-def _probability(logits: dict | None, name: str) -> np.ndarray | None:
-    """Probability of hemorrhage, float64 of shape (H, W), from what mmseg calls logits.
+def _probability(
+    logits: dict | None, counted: np.ndarray, name: str
+) -> tuple[np.ndarray | None, float]:
+    """Probability of hemorrhage, float64 of shape (H, W), and the highest log-odds that count.
 
-    In float32 a probability is 1 from a difference of 17 on, and confident slices would tie.
+    Log-odds rank slices however sure the model is; probabilities of 1 would tie.
     """
     if logits is None:
-        return None
+        return None, math.nan
     data = logits['data'].double()
     if len(data) > 2:
         raise ValueError(
@@ -236,4 +246,10 @@ def _probability(logits: dict | None, name: str) -> np.ndarray | None:
         )
     # mmseg's postprocess_result has taken the sigmoid of one output already, and of two the
     # softmax is the sigmoid of their difference.
-    return (torch.sigmoid(data[1] - data[0]) if len(data) == 2 else data[0]).cpu().numpy()
+    if len(data) == 1:
+        return data[0].cpu().numpy(), math.nan
+    log_odds = data[1] - data[0]
+    probability = torch.sigmoid(log_odds).cpu().numpy()
+    if probability.shape != counted.shape or not counted.any():  # the sizes are checked later
+        return probability, math.nan
+    return probability, float(log_odds.cpu().numpy()[counted].max())

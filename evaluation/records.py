@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from cranium.evaluation import measures
 
@@ -47,7 +48,7 @@ class SliceRecord:
         nsd (float): Normalised surface Dice; likewise.
         true_lesions (tuple): Of each true lesion its pixels and whether it was found.
         predicted_lesions (tuple): Of each predicted lesion its pixels and whether it is true.
-        score (float): Highest predicted probability of hemorrhage; nan without probabilities.
+        score (float): Log-odds of hemorrhage in the slice; nan where none are predicted.
         calibration_gaps (tuple): See :func:`measures.calibration_gaps`; empty likewise.
         types (tuple, optional): Hemorrhage types of the diagnosis; None where it is not known.
         unit (str): Unit of the distances, ``'px'`` or ``'mm'``.
@@ -97,6 +98,7 @@ def measure_slice(
     truth: NDArray,
     prediction: NDArray,
     probability: NDArray | None = None,
+    score: float = math.nan,
     *,
     patient: str,
     slice: int,
@@ -111,6 +113,8 @@ def measure_slice(
         truth (ndarray): (H, W), 0 background, 1 hemorrhage, ``ignore_index`` not to be counted.
         prediction (ndarray): (H, W), 0 or 1.
         probability (ndarray, optional): (H, W), predicted probability of hemorrhage.
+        score (float): Predicted log-odds of hemorrhage in the slice. Defaults to nan: those of the
+            highest probability.
         patient (str): Patient.
         slice (int): Number of the slice.
         spacing (sequence, optional): Height and width of a pixel in mm, for distances in mm.
@@ -134,7 +138,7 @@ def measure_slice(
             counted = truth != ignore_index
             is_true &= counted
             is_predicted &= counted
-        calibration = _calibration(is_true, probability, counted)
+        calibration = _calibration(is_true, probability, score, counted)
         shape = _shape(is_true, is_predicted, spacing) if tp + fn + fp else {}
     except ValueError as error:
         raise ValueError(f'{patient}_{slice:03d}: {error}') from None
@@ -333,14 +337,18 @@ def read_slices(file: str | Path) -> list[SliceRecord]:
 
 
 def _calibration(
-    is_true: NDArray[np.bool_], probability: NDArray | None, counted: NDArray[np.bool_] | None
+    is_true: NDArray[np.bool_],
+    probability: NDArray | None,
+    score: float,
+    counted: NDArray[np.bool_] | None,
 ) -> dict[str, object]:
     if probability is None:
-        return {}
+        return {'score': score}
     if counted is not None and probability.shape == counted.shape:
         is_true, probability = is_true[counted], probability[counted]
     gaps = measures.calibration_gaps(is_true, probability)
-    score = float(probability.max()) if probability.size else math.nan
+    if math.isnan(score) and probability.size:
+        score = float(logit(probability.max()))
     return {'score': score, 'calibration_gaps': tuple(gaps.tolist())}
 
 

@@ -105,8 +105,8 @@ class Cohort:
 
     @property
     def score_kind(self) -> str:
-        """``'probability'``, or ``'area'`` (predicted pixels) where there are no probabilities."""
-        return 'area' if np.isnan([r.score for r in self.records]).any() else 'probability'
+        """``'log-odds'``, or ``'area'`` (predicted pixels) where there are no log-odds."""
+        return 'area' if np.isnan([r.score for r in self.records]).any() else 'log-odds'
 
     @cached_property
     def score(self) -> FloatArray:
@@ -115,7 +115,7 @@ class Cohort:
         missing = np.isnan(scores)
         if missing.any() and not missing.all():
             name = self.records[int(np.argmax(missing))].name
-            raise ValueError(f'{name} has no probability of hemorrhage, but other slices have')
+            raise ValueError(f'{name} has no log-odds of hemorrhage, but other slices have')
         return self.tp + self.fp if missing.all() else scores
 
     @cached_property

@@ -234,8 +234,8 @@ def _detection(results: Results, cohort: Cohort) -> str:
         average = results.figures[f'detection/{level}_average_precision'].value
         recall.line(zip(sensitivity, precision), kind, f'{name}, AP {average:.3f}')
     score = (
-        'the highest probability of a pixel'
-        if cohort.score_kind == 'probability'
+        'the predicted log-odds of hemorrhage'
+        if cohort.score_kind == 'log-odds'
         else 'the predicted area'
     )
     return (

@@ -153,7 +153,7 @@ class TestProbabilities:
 
     def test_two_logits(self, tmp_path):
         logits = [[[0, 1, 2, 3]], [[2, 2, 2, 2]]]
-        assert self.score(logits, tmp_path) == pytest.approx(1 / (1 + np.exp(-2)))
+        assert self.score(logits, tmp_path) == 2  # the highest difference
 
     def test_one_output_is_a_probability_already(self, tmp_path):
         # What BaseSegmentor.postprocess_result does where there is one output.
@@ -162,7 +162,7 @@ class TestProbabilities:
         sample.pred_sem_seg = PixelData(data=(probability > 0.3).to(probability))
         evaluate(HemorrhageMetric(report=True, results_dir=str(tmp_path)), of=[sample])
         (record,) = results.read_results(tmp_path).records
-        assert record.score == pytest.approx(1 / (1 + np.exp(-1)))
+        assert record.score == pytest.approx(1)
         assert (record.tp, record.fp) == (2, 0)
 
     def test_three_outputs(self, tmp_path):
@@ -170,8 +170,27 @@ class TestProbabilities:
             self.score(np.zeros((3, 1, 4)), tmp_path)
 
     def test_confident_slices_do_not_tie(self, tmp_path):
-        scores = [self.score([[[0] * 4], [[high] * 4]], tmp_path) for high in (20, 25)]
-        assert scores[0] < scores[1] < 1
+        """Their probabilities are 1, in double precision as well."""
+        scores = [self.score([[[0] * 4], [[high] * 4]], tmp_path) for high in (50, 60)]
+        assert scores == [50, 60]
+
+    def test_pixels_to_ignore_do_not_score(self, tmp_path):
+        sample = data_sample(
+            '049_001',
+            self.TRUTH + [[0, 0, 0, 255]],
+            0 * self.TRUTH,
+            np.float32([[[0] * 4], [[1, 2, 3, 9]]]),
+        )
+        evaluate(HemorrhageMetric(report=True, results_dir=str(tmp_path)), of=[sample])
+        assert results.read_results(tmp_path).records[0].score == 3
+
+    def test_score_of_the_segmentor(self, tmp_path):
+        sample = data_sample(
+            '049_001', self.TRUTH, 0 * self.TRUTH, np.float32([[[0] * 4], [[1] * 4]])
+        )
+        sample.set_metainfo({'slice_score': -2.5})
+        evaluate(HemorrhageMetric(report=True, results_dir=str(tmp_path)), of=[sample])
+        assert results.read_results(tmp_path).records[0].score == -2.5
 
     def test_nan(self, tmp_path):
         with pytest.raises(ValueError, match='049_001: some probabilities are nan'):

@@ -120,7 +120,7 @@ def test_folds_of_different_kinds_are_refused(folds):
 
 
 def test_an_operating_point_counts_where_all_folds_had_it(folds):
-    point = OperatingPoint(0.4, 0.5, 'probability', ('099',))
+    point = OperatingPoint(0.4, 0.5, 'log-odds', ('099',))
     name = 'detection/slice_sensitivity'
     used = {
         number: dataclasses.replace(found, used_operating_point=point)

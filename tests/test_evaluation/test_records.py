@@ -50,10 +50,11 @@ class TestMeasureSlice:
         assert (record.tp, record.fp, record.fn, record.tn) == (0, 3, 0, 39)
         assert record.true_lesions == ()
 
-    def test_the_score_is_the_highest_probability(self):
+    def test_the_score_is_the_log_odds_of_the_highest_probability(self):
         probability = np.zeros(TRUTH.shape)
         probability[4, 4] = 0.75
-        assert measure(probability=probability).score == 0.75
+        assert measure(probability=probability).score == pytest.approx(np.log(3))
+        assert measure(probability=probability, score=7.0).score == 7
 
     def test_empty_against_empty_is_undefined(self):
         record = measure(0 * TRUTH, 0 * TRUTH)

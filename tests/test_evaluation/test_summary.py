@@ -193,12 +193,12 @@ class TestWithoutProbabilities:
 
     def test_some_with_and_some_without(self):
         made = [records.replace(LITERAL[0], score=math.nan), *LITERAL[1:]]
-        with pytest.raises(ValueError, match='049_001 has no probability'):
+        with pytest.raises(ValueError, match='049_001 has no log-odds'):
             summary.summarize(summary.Cohort(made, replicates=10))
 
 
 class TestOperatingPoint:
-    POINT = summary.OperatingPoint(0.5, 0.85, 'probability', ('060',))
+    POINT = summary.OperatingPoint(0.5, 0.85, 'log-odds', ('060',))
 
     def test_a_score_reaches_the_threshold(self, cohort):
         figures = summary.detection_figures(summary.Cohort(LITERAL, 10), self.POINT)
@@ -214,7 +214,7 @@ class TestOperatingPoint:
 
     def test_chosen_on_another_score(self):
         point = records.replace(self.POINT, score='area')
-        with pytest.raises(ValueError, match='scored by probability'):
+        with pytest.raises(ValueError, match='scored by log-odds'):
             summary.detection_figures(summary.Cohort(LITERAL, 10), point)
 
     def test_an_undefined_one_is_no_threshold(self):

@@ -266,7 +266,7 @@ def test_confusion_at_a_threshold_from_validation(tmp_path):
     from cranium.evaluation.summary import OperatingPoint
     from tests.test_evaluation.test_summary import LITERAL
 
-    point = OperatingPoint(0.5, 0.5, 'probability', ('900',))
+    point = OperatingPoint(0.5, 0.5, 'log-odds', ('900',))
     found = results.evaluate(LITERAL, operating_point=point, replicates=20)
     results.write_results(found, tmp_path)
     page = report.build_report(tmp_path)
