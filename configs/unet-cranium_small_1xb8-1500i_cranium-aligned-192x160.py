@@ -13,5 +13,11 @@ custom_hooks = [
     *_base_.custom_hooks,
     # The weights averaged over some 200 iterations are validated, tested and saved. At first the
     # average is over fewer, or it would hold the random start for long.
-    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.005, gamma=10, update_buffers=True),
+    dict(
+        type='EMAHook',
+        ema_type='MomentumAnnealingEMA',
+        momentum=0.005,
+        gamma=10,
+        update_buffers=True,
+    ),
 ]
