@@ -18,7 +18,8 @@ class AlignedEncoderDecoder(EncoderDecoder):
     Predictions are mapped back to the pixels of the slice by ``frame``, so that they are compared
     with the truth on its own grid. With ``test_cfg=dict(mode='whole', flip=True)`` the prediction
     is the mean over the slice and its mirror image, which in the frame is one of a head as well.
-    An auxiliary ``SliceHead`` gives each data sample ``slice_score``, its log-odds of hemorrhage.
+    With an auxiliary ``SliceHead`` each data sample gets ``slice_score``: the mean of its log-odds
+    of hemorrhage and those of the surest pixel, which are right in different cases.
     """
 
     def predict(
@@ -47,7 +48,8 @@ class AlignedEncoderDecoder(EncoderDecoder):
                 {'seg_logits': PixelData(data=found), 'pred_sem_seg': PixelData(data=labels)}
             )
             if scores is not None:
-                sample.set_metainfo({'slice_score': float(scores[index])})
+                highest = (logits[index, 1] - logits[index, 0]).max()
+                sample.set_metainfo({'slice_score': float(scores[index] + highest) / 2})
         return samples
 
     def _forward_both(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
