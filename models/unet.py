@@ -18,7 +18,7 @@ class AdditiveUNet(BaseModule):
     mmseg's UNet spends most of its time on concatenated features at full resolution. Here each
     step of the decoder first reduces its channels to those of the encoder, at the lower resolution,
     then adds, as LinkNet does (Chaurasia & Culurciello 2017, arXiv:1707.03718), and full
-    resolution has one convolution on either side. That is a third of the time for the same widths.
+    resolution has one convolution on either side.
 
     Args:
         in_channels (int): Channels of the image.

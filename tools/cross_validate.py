@@ -107,9 +107,11 @@ def choose_folds(args: argparse.Namespace, raw: RawDataset) -> list[int]:
         raise DataError(f'{msg}, or complete the download')
     save = folds.check_folds if args.dry_run else folds.write_folds
     save(splits, raw, args.work_dir / SPLITS)
+    if args.fold:
+        return sorted(set(args.fold))
     for number in sorted(set(range(len(splits.folds))) - set(present)):
         print(f'fold {number}: skipped, as it has nobody to test in this download')
-    return sorted(set(args.fold or present))
+    return present
 
 
 def fold_run(args: argparse.Namespace, number: int) -> FoldRun:
@@ -127,7 +129,7 @@ def show(run: FoldRun, name: str) -> None:
     """Print how far a fold is, and the commands that are left."""
     state = run.state()
     print(f'{name}: {state}')
-    if state != FINISHED:
+    if not run.data.exists():
         print(f'  prepare {run.data}')
     for command in run.commands(state):
         print(f'  {shlex.join(command)}')
