@@ -1,10 +1,14 @@
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.dataset import InfiniteSampler
+from mmengine.runner import IterBasedTrainLoop
 
 from cranium.datasets import CraniumDataset
+from cranium.engine import loops
+from cranium.engine.loops import ResumableTrainLoop
 from tests.test_engine.training import Watch, tiny_config, train
 
 
@@ -94,26 +98,14 @@ def test_another_sampler_is_treated_as_mmengine_does(tree, tmp_path, monkeypatch
     assert drawn[:8] == drawn[8:16] and len(drawn) == 8 + 12
 
 
-def test_dropout_differs_between_iterations_and_seeds(tree, tmp_path):
-    """The same slices without augmentation and without learning: only dropout is left."""
-    pipeline = [
-        dict(type='LoadImageFromFile', color_type='grayscale'),
-        dict(type='LoadAnnotations'),
-        dict(type='PackSegInputs'),
-    ]
-    options = {
-        'train_dataloader.dataset.pipeline': pipeline,
-        'train_dataloader.dataset.indices': 1,
-        'optim_wrapper.optimizer.lr': 0.0,
-        'model.data_preprocessor.size': (64, 64),
-        'train_cfg.max_iters': 3,
-    }
-    losses = []
-    for seed in (0, 1):
-        watch = Watch()
-        config = tiny_config(tree, tmp_path / str(seed), **options | {'randomness.seed': seed})
-        # The same weights for each seed.
-        config.model.init_cfg = dict(type='Constant', layer='Conv2d', val=0.1)
-        train(config, watch)
-        losses += [loss['loss'] for loss in watch.losses.values()]
-    assert len(set(losses)) == 6
+def test_dropout_differs_between_seeds_iterations_and_processes(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        IterBasedTrainLoop, 'run_iter', lambda self, batch: drawn.append(torch.rand(1).item())
+    )
+    loop = object.__new__(ResumableTrainLoop)
+    for seed, iteration, rank in [(0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]:
+        monkeypatch.setattr(loops, 'get_rank', lambda rank=rank: rank)
+        loop._runner, loop._iter = SimpleNamespace(seed=seed), iteration
+        loop.run_iter([])
+    assert drawn[0] == drawn[1] and len(set(drawn)) == 4
