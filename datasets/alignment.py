@@ -84,7 +84,7 @@ class AlignHead(BaseTransform):
         ]
         middle = np.ascontiguousarray(image[..., (image.shape[2] - 1) // 2])
         results['mirrored'] = warp(middle, to_slice(mirror=True), self.size, deform)
-        results['img'] = np.stack(channels, axis=-1)
+        results['img'] = cv2.merge(channels)
         results['img_shape'] = self.size
         results['frame'] = grown(matrix, factor)
         if 'gt_seg_map' in results:
@@ -95,6 +95,9 @@ class AlignHead(BaseTransform):
         self, mask: NDArray, factor: int, matrix: NDArray, deform: NDArray | None
     ) -> NDArray[np.uint8]:
         """Hemorrhage where it covers half of a pixel of the frame: thin bleeds survive."""
+
+        if not mask.any():
+            return np.zeros(self.size, np.uint8)
 
         def share(of: NDArray[np.bool_]) -> NDArray[np.uint8]:
             return warp(shrink(of * np.uint8(255), factor), matrix, self.size, deform)
@@ -163,7 +166,7 @@ class AddHeadChannels(BaseTransform):
             dict: The same with more channels.
         """
         image = results['img'].astype(np.float32)
-        channels = [*np.moveaxis(image, -1, 0)]
+        channels = list(cv2.split(image))
         if self.symmetry:
             middle, mirrored = channels[(len(channels) - 1) // 2], results['mirrored']
             mirrored = mirrored.astype(np.float32)
@@ -172,6 +175,6 @@ class AddHeadChannels(BaseTransform):
         if self.position:
             y, x = np.ogrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j]
             height = 2 * results['height'] - 1
-            channels += [np.broadcast_to(c, image.shape[:2]) for c in (np.abs(x), y, height)]
-        results['img'] = np.stack(channels, axis=-1).astype(np.float32)
+            channels += [np.full(image.shape[:2], c, np.float32) for c in (np.abs(x), y, height)]
+        results['img'] = cv2.merge(channels)
         return results

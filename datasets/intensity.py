@@ -66,7 +66,7 @@ class DistortWindow(BaseTransform):
             brains = np.concatenate([brains, mirrored[..., None]], axis=-1)
         brains = np.ascontiguousarray(brains)
         if np.random.random() < self.curve_prob:
-            brains = self._draw_curve()[brains]
+            brains = cv2.LUT(brains, self._draw_curve())
         if np.random.random() < self.blur_prob:
             brains = cv2.GaussianBlur(brains, (0, 0), np.random.uniform(*self.blur))
         if np.random.random() < self.noise_prob:

@@ -66,21 +66,28 @@ class PasteHemorrhage(BaseTransform):
         size, factor = image.shape[:2], results['shrink']
 
         bleeding = (donor['gt_seg_map'] == 1) * np.uint8(255)
-        share = warp(shrink(bleeding, factor), matrix, size).astype(np.float32) / 255
+        share = warp(shrink(bleeding, factor), matrix, size)
         brain = _inside_skull(image[..., (image.shape[2] - 1) // 2])
-        if (share * brain).sum() < 0.5 * share.sum():
+        if np.count_nonzero(share & (255 * brain)) <= 0.5 * np.count_nonzero(share):
             return results  # no such place in this slice
-        soft = np.maximum(share, cv2.GaussianBlur(share, (0, 0), 1.2)) * brain
-        weight = soft * np.random.uniform(*self.strength)
+        rows, columns = _box(share)
+        corner = _shift(columns.start, rows.start)
+        part, brain = image[rows, columns], brain[rows, columns]
+        soft = share[rows, columns].astype(np.float32) / 255
+        weight = np.maximum(soft, cv2.GaussianBlur(soft, (0, 0), 1.2)) * brain
+        weight *= np.random.uniform(*self.strength)
         for i in range(image.shape[2] - 1):  # the bone window keeps its own skull
-            pasted = warp(np.ascontiguousarray(donor['img'][..., i]), matrix, size)
-            image[..., i] = (1 - weight) * image[..., i] + weight * pasted + 0.5
+            channel = np.ascontiguousarray(donor['img'][..., i])
+            pasted = warp(channel, matrix @ corner, weight.shape)
+            part[..., i] = (1 - weight) * part[..., i] + weight * pasted + 0.5
 
-        height, width = mask.shape
+        rows, columns = (slice(factor * box.start, factor * box.stop) for box in (rows, columns))
         to_whole, from_whole = grown(np.eye(3), factor), np.linalg.inv(grown(np.eye(3), factor))
-        whole = warp(bleeding, to_whole @ matrix @ from_whole, mask.shape) > 127
-        whole &= cv2.resize(brain, (width, height), interpolation=cv2.INTER_NEAREST) > 0
-        results['gt_seg_map'] = np.where(whole, 1, mask).astype(mask.dtype)
+        matrix = to_whole @ matrix @ from_whole @ _shift(columns.start, rows.start)
+        part = mask[rows, columns]
+        whole = warp(bleeding, matrix, part.shape) > 127
+        whole &= cv2.resize(brain, part.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+        part[whole] = 1
         return results
 
     def _draw_donor(self, results: dict) -> dict:
@@ -107,6 +114,21 @@ class PasteHemorrhage(BaseTransform):
             for results in (host, donor)
         )
         return to_donor @ jitter @ np.linalg.inv(to_host)
+
+
+def _box(share: NDArray[np.uint8], margin: int = 4) -> tuple[slice, slice]:
+    """Rows and columns that hold all that is not 0, and a margin for what is blurred."""
+    found = []
+    for axis in (1, 0):
+        (inside,) = np.nonzero(share.any(axis=axis))
+        found.append(
+            slice(max(inside[0] - margin, 0), min(inside[-1] + margin + 1, share.shape[1 - axis]))
+        )
+    return tuple(found)
+
+
+def _shift(x: int, y: int) -> NDArray[np.float64]:
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
 
 
 def _height(record: dict) -> float:

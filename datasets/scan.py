@@ -72,7 +72,7 @@ class LoadScan(BaseTransform):
                 msg = f'{neighbor} is of another size than {path}; prepare the slices again'
                 raise ValueError(msg)
             brains.append(brain)
-        results['img'] = np.stack([*brains, this.windows[..., 1]], axis=-1)
+        results['img'] = cv2.merge([*brains, this.windows[..., 1]])
         results['shrink'] = self.shrink
         results['ori_shape'] = this.shape
         results['img_shape'] = this.windows.shape[:2]
