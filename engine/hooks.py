@@ -188,7 +188,7 @@ class CurvesHook(_TrainingHook):
 
 @HOOKS.register_module()
 class DrawPredictionsHook(_TrainingHook):
-    """Draw the same few slices after each validation: ``<work_dir>/predictions/iter_<n>.png``.
+    """Draw the same few slices after each validation: ``<work_dir>/validations/iter_<n>.png``.
 
     The slices are evenly spread over the validation slices with and without hemorrhage, and show
     the outlines of truth and prediction. TensorBoard gets the picture as well, where it is in use.
@@ -245,7 +245,7 @@ class DrawPredictionsHook(_TrainingHook):
         from cranium.visualization.contact_sheet import contact_sheet
 
         sheet = contact_sheet(panels, title=f'Validation slices at iteration {runner.iter}')
-        out = Path(runner.work_dir) / 'predictions' / f'iter_{runner.iter}.png'
+        out = Path(runner.work_dir) / 'validations' / f'iter_{runner.iter}.png'
         out.parent.mkdir(exist_ok=True)
         sheet.save(out)
         if tensorboard := runner.visualizer.get_backend('TensorboardVisBackend'):

@@ -56,7 +56,7 @@ def test_two_processes_of_4_equal_one_of_8(tree, tmp_path):
     assert any((half[name] - one[name]).abs().max() > 1e-4 for name in one)
     # Either draws all three slices of the validation, whichever process predicted them.
     pictures = [
-        np.array(Image.open(tmp_path / run / 'predictions/iter_3.png')) for run in ('one', 'two')
+        np.array(Image.open(tmp_path / run / 'validations/iter_3.png')) for run in ('one', 'two')
     ]
     np.testing.assert_array_equal(*pictures)
     assert (tmp_path / 'two/curves.png').exists()

@@ -212,7 +212,7 @@ def test_pictures_of_each_validation(tree, tmp_path, monkeypatch):
         'Validation slices at iteration 3',
         'Validation slices at iteration 6',
     ]
-    assert sorted(path.name for path in (tmp_path / 'predictions').iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / 'validations').iterdir()) == [
         'iter_3.png',
         'iter_6.png',
     ]
@@ -248,7 +248,7 @@ def test_slices_that_can_not_be_chosen_do_not_stop_a_training(tree, tmp_path, mo
     train(tiny_config(tree, tmp_path, **{'train_cfg.max_iters': 1}))
     (log,) = tmp_path.glob('*/*.log')
     assert 'Could not draw predictions: IndexError' in log.read_text()
-    assert not (tmp_path / 'predictions').exists()
+    assert not (tmp_path / 'validations').exists()
 
 
 def test_a_validation_alone_draws_nothing(tree, tmp_path):
@@ -256,7 +256,7 @@ def test_a_validation_alone_draws_nothing(tree, tmp_path):
     # mmengine's own fails without a training.
     runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, CheckpointHook)]
     runner.val()
-    assert not list(tmp_path.glob('*.png')) + list(tmp_path.glob('predictions'))
+    assert not list(tmp_path.glob('*.png')) + list(tmp_path.glob('validations'))
 
 
 @pytest.mark.parametrize(
