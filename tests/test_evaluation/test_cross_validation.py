@@ -280,7 +280,8 @@ def test_output_goes_to_terminal_and_file(tmp_path, capfd):
     assert run_logged(['sh', '-c', 'kill -9 $$'], log) == -signal.SIGKILL
 
 
-def test_a_command_finds_the_tools_of_its_environment(tmp_path, capfd):
+def test_a_command_finds_the_tools_of_its_environment(tmp_path, capfd, monkeypatch):
+    monkeypatch.delenv('PYTHONUNBUFFERED', raising=False)
     run_logged(['sh', '-c', 'command -v python; echo $PYTHONUNBUFFERED'], tmp_path / 'log')
     python = Path(sys.executable).with_name('python')
     assert capfd.readouterr().out == f'{python}\n1\n'
@@ -321,6 +322,7 @@ def test_a_command_ends_with_its_caller(tmp_path, number):
 def test_a_command_that_does_not_want_to_end_is_ended_by_force(tmp_path, monkeypatch):
     monkeypatch.setattr(cross_validation, '_PATIENCE', 0.3)
     log = tmp_path / 'log'
+    started = time.monotonic()
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     signal.setitimer(signal.ITIMER_REAL, 0.5)
     try:
@@ -329,6 +331,7 @@ def test_a_command_that_does_not_want_to_end_is_ended_by_force(tmp_path, monkeyp
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    assert time.monotonic() - started < 30  # it would end by itself after 60
     family = log.read_text().splitlines()[-1].split()
     assert len(family) == 2 and not any(alive(int(pid)) for pid in family)
 

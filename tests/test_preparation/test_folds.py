@@ -118,6 +118,7 @@ def test_the_same_folds_by_other_versions_are_the_same(raw, work):
     prepare(raw, work, 0)
     file.write_text(json.dumps(content | {'versions': {'numpy': '9'}}))
     folds.write_folds(folds.make_folds(raw, 'patient', 3), raw, file)
+    assert json.loads(file.read_text())['versions'] == {'numpy': '9'}  # it stays as it is
     assert folds.same_folds(work / 'fold_0/data', file)
     content['folds'][0]['members'].append('099')
     file.write_text(json.dumps(content))

@@ -73,13 +73,17 @@ def interrupt(setting):
             stderr=output,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 300
+    try:
+        deadline = time.monotonic() + 600
         while not last.exists() or 'iter_2' not in last.read_text():
             assert time.monotonic() < deadline and run.poll() is None, output.name
             time.sleep(0.1)
         run.send_signal(signal.SIGINT)
-        status = run.wait(60)
-    setting.pause.unlink()
+        status = run.wait(120)
+    finally:
+        setting.pause.unlink()
+        run.terminate()
+        run.wait()
     return status
 
 
