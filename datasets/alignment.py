@@ -95,7 +95,6 @@ class AlignHead(BaseTransform):
         self, mask: NDArray, factor: int, matrix: NDArray, deform: NDArray | None
     ) -> NDArray[np.uint8]:
         """Hemorrhage where it covers half of a pixel of the frame: thin bleeds survive."""
-
         if not mask.any():
             return np.zeros(self.size, np.uint8)
 

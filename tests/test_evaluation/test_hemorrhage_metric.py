@@ -177,7 +177,7 @@ class TestProbabilities:
     def test_pixels_to_ignore_do_not_score(self, tmp_path):
         sample = data_sample(
             '049_001',
-            self.TRUTH + [[0, 0, 0, 255]],
+            np.array([[0, 1, 1, 255]]),
             0 * self.TRUTH,
             np.float32([[[0] * 4], [[1, 2, 3, 9]]]),
         )
