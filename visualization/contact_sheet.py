@@ -138,8 +138,20 @@ def _read_panel(prediction: Path, images: Path, masks: Path) -> Panel:
     )
 
 
+def brain_window(image: Image.Image) -> Image.Image:
+    """Give the brain window of a prepared slice.
+
+    Args:
+        image (Image.Image): Gray, or RGB with the channels brain, bone, brain.
+
+    Returns:
+        Image.Image: Gray; a mean of the windows would show neither.
+    """
+    return image.getchannel('R') if image.mode == 'RGB' else image.convert('L')
+
+
 def _read_gray(path: Path) -> np.ndarray:
     if not path.is_file():
         msg = f'{path} is not there; give the --data and --split that the predictions were made on.'
         raise FileNotFoundError(msg)
-    return np.asarray(Image.open(path).convert('L'))
+    return np.asarray(brain_window(Image.open(path)))

@@ -350,7 +350,7 @@ def _examples(records: Sequence[SliceRecord], each: int = 4) -> str:
         '</label><label><input type="checkbox" id="show-prediction" checked> '
         '<svg viewBox="0 0 40 12" aria-hidden="true"><path class="prediction" d="M2 6H38"/></svg> '
         'prediction</label></div>'
-        '<p class="faint">Images are shown as they are stored.</p>'
+        '<p class="faint">Images are shown as they are stored, of two windows the brain window.</p>'
     )
     return key + ''.join(
         f'<h3>{name}</h3>{_strip(chosen, name)}' for name, chosen in groups.items() if chosen

@@ -14,6 +14,7 @@ from PIL import Image
 
 from cranium.evaluation import masks
 from cranium.evaluation.records import SliceRecord
+from cranium.visualization.contact_sheet import brain_window
 
 # Corners of an outline: at most so many, and of a part that is left out first fewer than that; a
 # single pixel has 4, a square of four 8.
@@ -160,7 +161,7 @@ def _not_there(file: str | Path) -> FileNotFoundError:
 
 
 def _data_uri(image: Image.Image, side: int) -> str:
-    image = image.convert('L')
+    image = brain_window(image)
     image.thumbnail((side, side))
     buffer = io.BytesIO()
     image.save(buffer, 'JPEG', quality=70, optimize=True)

@@ -8,6 +8,7 @@ from cranium.visualization.contact_sheet import (
     PREDICTION,
     TRUTH,
     Panel,
+    brain_window,
     contact_sheet,
     draw_panel,
     read_panels,
@@ -84,3 +85,10 @@ def test_command(tree):
     (tree / 'masks/val/049_002.png').unlink()
     output = run_command(*command, '--out', tree / 'sheet.png', status=1)
     assert output.startswith('draw_predictions.py: error: ') and 'masks/val/049_002.png' in output
+
+
+def test_of_two_windows_the_brain_window_is_shown():
+    brain, bone = np.full((2, 3), 90, np.uint8), np.full((2, 3), 9, np.uint8)
+    both = Image.fromarray(np.stack([brain, bone, brain], axis=-1))
+    assert np.array_equal(brain_window(both), brain)
+    assert np.array_equal(brain_window(Image.fromarray(brain)), brain)
