@@ -11,6 +11,7 @@ from cranium.preparation.errors import DataError
 from cranium.preparation.plan import Options
 from cranium.preparation.raw import read_raw
 from cranium.preparation.source import find_source
+from cranium.preparation.tree import link_file
 
 
 @pytest.fixture
@@ -80,22 +81,27 @@ def test_a_second_time_nothing_is_done(raw, work):
     assert {path: path.stat().st_mtime_ns for path in tree.rglob('*')} == before
 
 
-def test_a_run_killed_while_it_linked_is_done_again(raw, work, monkeypatch):
+@pytest.mark.parametrize('moment', ['links', 'all linked'])
+def test_a_run_killed_while_it_linked_is_done_again(raw, work, monkeypatch, moment):
     prepare(raw, work, 0)
+    first, second = work / 'fold_0/data', work / 'fold_1/data'
+    linked = []
 
-    def killed(*args, **kwargs):
-        raise KeyboardInterrupt
+    def killed(*paths, **kwargs):
+        if moment == 'all linked' or len(linked) == 3:
+            raise KeyboardInterrupt
+        linked.append(paths)
+        link_file(*paths)
 
-    # Once before the tree is ordered anew, once while it is linked.
-    for name in ('write_plan', 'link_file'):
-        with monkeypatch.context() as patch:
-            patch.setattr(folds, name, killed)
-            with pytest.raises(KeyboardInterrupt):
-                prepare(raw, work, 1, [work / 'fold_0/data'])
-        assert prepare(raw, work, 1, [work / 'fold_0/data']) == {'linked': 15}
-        assert not list(check_tree(work / 'fold_1/data'))
-        assert [path.name for path in (work / 'fold_1').iterdir()] == ['data']
-        shutil.rmtree(work / 'fold_1/data')
+    with monkeypatch.context() as patch:
+        patch.setattr(folds, 'link_file' if moment == 'links' else 'write_plan', killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(raw, work, 1, [first])
+    assert prepare(raw, work, 1, [first]) == {'linked': 15}
+    members = json.loads((work / 'splits.json').read_text())['folds'][1]['members']
+    assert patients_in(second, 'test') == set(members)
+    assert not list(check_tree(second)) and not list(check_tree(first))
+    assert [path.name for path in (work / 'fold_1').iterdir()] == ['data']
 
 
 def test_a_tree_that_moves_while_it_is_linked_is_not_needed(raw, work):
