@@ -6,19 +6,8 @@ _base_ = [
     '_base_/models/unet-cranium_base.py',
     '_base_/datasets/cranium_aligned-384x320.py',
     '_base_/default_runtime.py',
-    '_base_/schedules/schedule_1500i_adamw-cosine.py',
+    '_base_/schedules/schedule_20k_adamw-cosine-amp.py',
 ]
-
-max_iters = 20000
-warmup = 500
-# bfloat16 has the range of float32, so no loss has to be scaled; on a GPU without it, float16.
-optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16', optimizer=dict(lr=2e-3))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, begin=0, end=warmup, by_epoch=False),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, begin=warmup, end=max_iters, by_epoch=False),
-]
-train_cfg = dict(max_iters=max_iters, val_interval=2000)
-default_hooks = dict(checkpoint=dict(interval=2000))
 
 custom_hooks = [
     *_base_.custom_hooks,

@@ -1,12 +1,12 @@
-# A U-Net of 16 base channels (1.0 M parameters) for slices in the frame of the head.
+# A U-Net of 16 base channels (0.6 M parameters) for slices in the frame of the head.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='AlignedEncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         # Three neighbouring slices in the brain window, the bone window, then what AddHeadChannels
-        # adds. The first two by `python tools/dataset_statistics.py`, training slices of a tree
-        # prepared with `--window brain-bone`.
+        # adds. The brain window's by `python tools/dataset_statistics.py`, training slices; the
+        # others only bring their channels to a like range.
         mean=[53.56, 53.56, 53.56, 26.0, 53.56, 0.0, 0.5, 0.0, 0.0],
         std=[83.28, 83.28, 83.28, 63.0, 83.28, 50.0, 0.3, 0.6, 0.6],
         size=(192, 160),
