@@ -27,11 +27,7 @@ def head_center(brain: NDArray[np.uint8]) -> tuple[float, float] | None:
     Returns:
         tuple[float, float] | None: x and y of the centroid in pixels; None where no head is seen.
     """
-    moments = _head_moments(brain)
-    area = moments['m00']
-    if area * 500 < brain.size:
-        return None
-    return moments['m10'] / area, moments['m01'] / area
+    return _centroid(_head_moments(brain), brain.size)
 
 
 def head_angle(slices: Sequence[NDArray[np.uint8]]) -> float:
@@ -45,13 +41,16 @@ def head_angle(slices: Sequence[NDArray[np.uint8]]) -> float:
         float: Degrees, clockwise as the slice is displayed, within :data:`LARGEST_ANGLE`; 0 where
         no head is seen.
     """
-    seen = [(image, head_center(image), _head_moments(image)['m00']) for image in slices]
-    seen = [item for item in seen if item[1] is not None]
-    if not seen:
-        return 0.0
+    measured = [(image, _head_moments(image)) for image in slices]
     # Near the vertex and the jaw little can be seen of the symmetry.
-    largest = max(area for *_, area in seen)
-    large = [(image, center) for image, center, area in seen if 2 * area >= largest]
+    largest = max(moments['m00'] for _, moments in measured)
+    large = [
+        (image, center)
+        for image, moments in measured
+        if 2 * moments['m00'] >= largest and (center := _centroid(moments, image.size))
+    ]
+    if not large:
+        return 0.0
     chosen = [
         large[i] for i in np.linspace(0, len(large) - 1, min(ANGLE_SLICES, len(large)), dtype=int)
     ]
@@ -155,6 +154,12 @@ def _head_moments(brain: NDArray[np.uint8]) -> dict[str, float]:
     if not outlines:
         return {'m00': 0.0, 'm10': 0.0, 'm01': 0.0}
     return cv2.moments(max(outlines, key=cv2.contourArea))
+
+
+def _centroid(moments: dict[str, float], pixels: int) -> tuple[float, float] | None:
+    """Return x and y, or None where the region is too small for a head in so many pixels."""
+    area = moments['m00']
+    return None if area * 500 < pixels else (moments['m10'] / area, moments['m01'] / area)
 
 
 def _asymmetry(slices: Sequence[tuple[NDArray, tuple[float, float]]], angle: float) -> float:

@@ -282,7 +282,7 @@ def choose_slices(has_hemorrhage: np.ndarray, count: int) -> list[int]:
 def _panel(sample: SegDataSample) -> 'Panel':
     from PIL import Image
 
-    from cranium.visualization.contact_sheet import Panel
+    from cranium.visualization.contact_sheet import Panel, brain_window
 
     truth, prediction = (
         field.data.squeeze(0).cpu().numpy() == 1
@@ -291,7 +291,7 @@ def _panel(sample: SegDataSample) -> 'Panel':
     pixels = truth.sum() + prediction.sum()
     dice = f'Dice {2 * (truth & prediction).sum() / pixels:.2f}' if pixels else 'no hemorrhage'
     path = Path(sample.img_path)
-    image = np.asarray(Image.open(path).convert('L'))
+    image = np.asarray(brain_window(Image.open(path)))
     return Panel(image, truth, prediction, f'{path.stem}  {dice}')
 
 
