@@ -24,7 +24,9 @@ else:
     from .cranium_dataset import CraniumDataset
     from .crops import CropOnHemorrhage
     from .intensity import DistortWindow
+    from .masks import LoadMask
     from .paste import PasteHemorrhage
+    from .resolution import CoarseFirst
     from .sampler import BalancedSampler
     from .scan import LoadScan
 
@@ -32,9 +34,11 @@ else:
         'AddHeadChannels',
         'AlignHead',
         'BalancedSampler',
+        'CoarseFirst',
         'CraniumDataset',
         'CropOnHemorrhage',
         'DistortWindow',
+        'LoadMask',
         'LoadScan',
         'PasteHemorrhage',
     ]

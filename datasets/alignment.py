@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cranium.datasets.head_frame import frame_matrix, grown, shrink, warp
 
 _IGNORE = 255
+_GRID = 93  # pixels of a slice
 
 
 @TRANSFORMS.register_module()
@@ -18,23 +19,26 @@ class AlignHead(BaseTransform):
     All of it is one map, so that each pixel is interpolated once. ``AlignedEncoderDecoder`` maps
     predictions back by ``frame``.
 
-    Required keys: those of ``LoadScan``, optionally ``gt_seg_map`` ((H, W) of ``ori_shape``).
+    Required keys: those of ``LoadScan``, optionally ``gt_seg_map`` ((H, W) of ``ori_shape``) and
+    ``coarse`` (see ``CoarseFirst``).
 
     Modified keys: ``img`` ((height, width, C) uint8), ``img_shape``, ``gt_seg_map``.
 
     Added keys: ``mirrored`` ((height, width) uint8: the slice with left and right of the head
-    exchanged), ``frame`` ((3, 3), from pixels of the frame to pixels of the slice).
+    exchanged), ``frame`` ((3, 3), from pixels of the frame to pixels of the slice), ``spacing``.
+
+    Lengths are in pixels of the slice as it was loaded, so that another frame is two settings.
 
     Args:
         size (tuple): Height and width of the frame.
-        spacing (float): Pixels of the slice, as it was loaded, for a pixel of the frame.
+        spacing (float): Length of the side of a pixel of the frame.
         flip_prob (float): Probability of exchanging left and right. Defaults to 0.
         rotate (float): Standard deviation of the angle, in degrees. Defaults to 0.
         scale (float): Standard deviation of the logarithm of the scale. Defaults to 0.
         shear (float): Standard deviation of the shear. Defaults to 0.
-        shift (float): Standard deviation of the shift in pixels of the frame. Defaults to 0.
-        elastic (float): Standard deviation of an elastic deformation in pixels of the frame, drawn
-            on a grid of 32 pixels. Defaults to 0.
+        shift (float): Standard deviation of the shift. Defaults to 0.
+        elastic (float): Standard deviation of an elastic deformation, drawn on a grid of 93
+            pixels, a fifth of a head. Defaults to 0.
         elastic_prob (float): Probability of the deformation. Defaults to 0.5.
     """
 
@@ -70,62 +74,68 @@ class AlignHead(BaseTransform):
             dict: The same, in the frame.
         """
         image, factor = results['img'], results['shrink']
-        spacing = self.spacing / factor
-        augment, deform = self._draw_affine(), self._draw_elastic()
+        coarse = results.get('coarse', 1)
+        size = tuple(length // coarse for length in self.size)
+        spacing = coarse * self.spacing  # of a pixel of the frame, in those of the slice
+        augment, deform = self._draw_affine(spacing), self._draw_elastic(size, spacing)
 
         def to_slice(mirror: bool) -> NDArray:
             center, angle = results['head_center'], results['head_angle']
-            return frame_matrix(center, angle, spacing, self.size, mirror=mirror, augment=augment)
+            return frame_matrix(
+                center, angle, spacing / factor, size, mirror=mirror, augment=augment
+            )
 
         matrix = to_slice(mirror=False)
         channels = [
-            warp(np.ascontiguousarray(image[..., i]), matrix, self.size, deform)
+            warp(np.ascontiguousarray(image[..., i]), matrix, size, deform)
             for i in range(image.shape[2])
         ]
         middle = np.ascontiguousarray(image[..., (image.shape[2] - 1) // 2])
-        results['mirrored'] = warp(middle, to_slice(mirror=True), self.size, deform)
+        results['mirrored'] = warp(middle, to_slice(mirror=True), size, deform)
         results['img'] = cv2.merge(channels)
-        results['img_shape'] = self.size
+        results['img_shape'] = size
         results['frame'] = grown(matrix, factor)
+        results['spacing'] = spacing
         if 'gt_seg_map' in results:
-            results['gt_seg_map'] = self._warp_mask(results['gt_seg_map'], factor, matrix, deform)
+            results['gt_seg_map'] = _warp_mask(results['gt_seg_map'], factor, matrix, size, deform)
         return results
 
-    def _warp_mask(
-        self, mask: NDArray, factor: int, matrix: NDArray, deform: NDArray | None
-    ) -> NDArray[np.uint8]:
-        """Hemorrhage where it covers half of a pixel of the frame: thin bleeds survive."""
-        if not mask.any():
-            return np.zeros(self.size, np.uint8)
-
-        def share(of: NDArray[np.bool_]) -> NDArray[np.uint8]:
-            return warp(shrink(of * np.uint8(255), factor), matrix, self.size, deform)
-
-        warped = (share(mask == 1) > 127).astype(np.uint8)
-        if (ignored := mask == _IGNORE).any():
-            warped[share(ignored) > 127] = _IGNORE
-        return warped
-
-    def _draw_affine(self) -> NDArray[np.float64]:
+    def _draw_affine(self, spacing: float) -> NDArray[np.float64]:
         flip = -1.0 if np.random.random() < self.flip_prob else 1.0
         angle, shear = np.radians(np.random.normal(0, self.rotate)), np.random.normal(0, self.shear)
         zoom = np.exp(np.random.normal(0, self.scale))
-        x, y = np.random.normal(0, self.shift, 2)
+        x, y = np.random.normal(0, self.shift / spacing, 2)
         cos, sin = np.cos(angle), np.sin(angle)
         turn = np.array([[cos, -sin + shear, 0], [sin, cos, 0], [0, 0, 1]])
         return np.diag([flip * zoom, zoom, 1]) @ turn @ np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
 
-    def _draw_elastic(self) -> NDArray[np.float32] | None:
+    def _draw_elastic(self, size: tuple[int, int], spacing: float) -> NDArray[np.float32] | None:
         if not self.elastic or np.random.random() >= self.elastic_prob:
             return None
-        height, width = self.size
-        grid = np.random.normal(0, self.elastic, (2, height // 32 + 1, width // 32 + 1))
+        nodes = (int(length * spacing / _GRID) + 1 for length in size)
+        grid = np.random.normal(0, self.elastic / spacing, (2, *nodes))
         return np.stack(
             [
-                cv2.resize(axis.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+                cv2.resize(axis.astype(np.float32), size[::-1], interpolation=cv2.INTER_CUBIC)
                 for axis in grid
             ]
         )
+
+
+def _warp_mask(
+    mask: NDArray, factor: int, matrix: NDArray, size: tuple[int, int], deform: NDArray | None
+) -> NDArray[np.uint8]:
+    """Hemorrhage where it covers half of a pixel of the frame: thin bleeds survive."""
+    if not mask.any():
+        return np.zeros(size, np.uint8)
+
+    def share(of: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        return warp(shrink(of * np.uint8(255), factor), matrix, size, deform)
+
+    warped = (share(mask == 1) > 127).astype(np.uint8)
+    if (ignored := mask == _IGNORE).any():
+        warped[share(ignored) > 127] = _IGNORE
+    return warped
 
 
 @TRANSFORMS.register_module()
@@ -147,10 +157,10 @@ class AddHeadChannels(BaseTransform):
     Args:
         symmetry (bool): Defaults to True.
         position (bool): Defaults to True.
-        smooth (float): Standard deviation of the smoothing in pixels. Defaults to 2.5.
+        smooth (float): Standard deviation of the smoothing, in pixels of the slice. Defaults to 7.
     """
 
-    def __init__(self, symmetry: bool = True, position: bool = True, smooth: float = 2.5) -> None:
+    def __init__(self, symmetry: bool = True, position: bool = True, smooth: float = 7.0) -> None:
         self.symmetry = symmetry
         self.position = position
         self.smooth = smooth
@@ -169,7 +179,9 @@ class AddHeadChannels(BaseTransform):
         if self.symmetry:
             middle, mirrored = channels[(len(channels) - 1) // 2], results['mirrored']
             mirrored = mirrored.astype(np.float32)
-            difference = cv2.GaussianBlur(middle - mirrored, (0, 0), self.smooth)
+            difference = cv2.GaussianBlur(
+                middle - mirrored, (0, 0), self.smooth / results['spacing']
+            )
             channels += [mirrored, difference]
         if self.position:
             y, x = np.ogrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j]

@@ -187,9 +187,10 @@ class CraniumDataset(BaseSegDataset):
         Returns:
             Any: What the pipeline returns.
         """
+        record = self.get_data_info(int(idx))
         if isinstance(idx, Draw):
             idx.seed_transforms()
-        record = self.get_data_info(int(idx))
+            record['draw'] = idx.number
         identity = {key: record[key] for key in ('patient', 'slice')}
         results = self.pipeline(record | dict(dataset=self))  # some look at other slices
         samples = results.get('data_samples', []) if isinstance(results, dict) else []

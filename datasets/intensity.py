@@ -15,7 +15,8 @@ class DistortWindow(BaseTransform):
     here the first three are one table of 256 entries. Air (0) stays air. The bone window, which
     shows the skull, stays as it is; the neighbours and the mirrored slice change alike.
 
-    Required keys: ``img`` ((H, W, C) uint8, the bone window last), optionally ``mirrored``.
+    Required keys: ``img`` ((H, W, C) uint8, the bone window last), optionally ``mirrored`` and
+    ``spacing`` (pixels of the slice for one of the image, else 1).
 
     Args:
         brightness (float): Standard deviation of the shift, as a share of the window. Defaults
@@ -23,7 +24,8 @@ class DistortWindow(BaseTransform):
         contrast (float): Standard deviation of the logarithm of the factor. Defaults to 0.12.
         gamma (float): Standard deviation of the logarithm of the exponent. Defaults to 0.12.
         curve_prob (float): Probability of these three. Defaults to 0.8.
-        blur (tuple): Range of the Gaussian's standard deviation in pixels. Defaults to (0.3, 1.0).
+        blur (tuple): Range of the Gaussian's standard deviation in pixels of the slice. Defaults to
+            (1, 3).
         blur_prob (float): Defaults to 0.3.
         noise (float): Largest standard deviation, as a share of the window. Defaults to 0.06.
         noise_prob (float): Defaults to 0.5.
@@ -37,7 +39,7 @@ class DistortWindow(BaseTransform):
         contrast: float = 0.12,
         gamma: float = 0.12,
         curve_prob: float = 0.8,
-        blur: tuple[float, float] = (0.3, 1.0),
+        blur: tuple[float, float] = (1.0, 3.0),
         blur_prob: float = 0.3,
         noise: float = 0.06,
         noise_prob: float = 0.5,
@@ -68,7 +70,8 @@ class DistortWindow(BaseTransform):
         if np.random.random() < self.curve_prob:
             brains = cv2.LUT(brains, self._draw_curve())
         if np.random.random() < self.blur_prob:
-            brains = cv2.GaussianBlur(brains, (0, 0), np.random.uniform(*self.blur))
+            sigma = np.random.uniform(*self.blur) / results.get('spacing', 1)
+            brains = cv2.GaussianBlur(brains, (0, 0), sigma)
         if np.random.random() < self.noise_prob:
             brains = _add_noise(brains, 255 * np.random.uniform(0, self.noise))
         if mirrored is not None:

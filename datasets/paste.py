@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cranium.datasets.head_frame import frame_matrix, grown, shrink, warp
 
 _TISSUE = (38, 230)  # gray values of the brain window that are neither air, fat, fluid nor bone
+_SOFT = 2.4  # pixels of the slice over which a bleed fades into the host
 _CANDIDATES = 4  # donors, of which that of the nearest height is taken
 
 
@@ -31,7 +32,7 @@ class PasteHemorrhage(BaseTransform):
         prob (float): Probability of trying it on a slice without hemorrhage; half of it on one that
             has some. Defaults to 1.
         strength (tuple): Range of the weight of the donor's gray values. Defaults to (0.6, 1.0).
-        shift (float): Standard deviation of a shift, in pixels of the shrunk slice. Defaults to 4.
+        shift (float): Standard deviation of a shift, in pixels of the slice. Defaults to 8.
         rotate (float): Standard deviation of a turn about the head's centre, in degrees. Defaults
             to 5.
     """
@@ -40,7 +41,7 @@ class PasteHemorrhage(BaseTransform):
         self,
         prob: float = 1.0,
         strength: tuple[float, float] = (0.6, 1.0),
-        shift: float = 4.0,
+        shift: float = 8.0,
         rotate: float = 5.0,
     ) -> None:
         self.prob = prob
@@ -74,7 +75,7 @@ class PasteHemorrhage(BaseTransform):
         corner = _shift(columns.start, rows.start)
         part, brain = image[rows, columns], brain[rows, columns]
         soft = share[rows, columns].astype(np.float32) / 255
-        weight = np.maximum(soft, cv2.GaussianBlur(soft, (0, 0), 1.2)) * brain
+        weight = np.maximum(soft, cv2.GaussianBlur(soft, (0, 0), _SOFT / factor)) * brain
         weight *= np.random.uniform(*self.strength)
         for i in range(image.shape[2] - 1):  # the bone window keeps its own skull
             channel = np.ascontiguousarray(donor['img'][..., i])
@@ -96,6 +97,8 @@ class PasteHemorrhage(BaseTransform):
         drawn = np.random.choice(np.flatnonzero(dataset.has_hemorrhage()), _CANDIDATES)
         donors = [dataset.get_data_info(int(index)) for index in drawn]
         donor = min(donors, key=lambda donor: abs(_height(donor) - results['height']))
+        if 'draw' in results:
+            donor['draw'] = results['draw']  # it decides the resolution
         for step in dataset.pipeline.transforms:
             if step is self:
                 break
@@ -105,7 +108,7 @@ class PasteHemorrhage(BaseTransform):
     def _donor_matrix(self, donor: dict, host: dict) -> NDArray[np.float64]:
         """(3, 3), from pixels of the host's shrunk slice to those of the donor's."""
         angle = np.radians(np.random.normal(0, self.rotate))
-        x, y = np.random.normal(0, self.shift, 2)
+        x, y = np.random.normal(0, self.shift / host['shrink'], 2)
         side = np.random.choice((-1, 1))
         cos, sin = np.cos(angle), np.sin(angle)
         jitter = np.array([[side * cos, -side * sin, x], [sin, cos, y], [0, 0, 1]])

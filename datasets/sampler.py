@@ -12,38 +12,41 @@ from torch.utils.data import Sampler
 
 
 class Draw(int):
-    """The index of a slice that was drawn, and the seed of what happens to it then.
+    """The index of a slice that was drawn, which draw it was, and the seed of what happens then.
 
     It is an ``int``, so that a data loader hands it on to a data set as it does any index.
 
     Args:
         index (int): Index of the slice.
-        seed (int): Not negative, of any size; another for each draw.
+        seed (int): Not negative, of any size.
+        number (int): Of the draw, from 0.
 
     Attributes:
         seed (int): As given.
+        number (int): As given.
 
     Examples:
-        >>> draw = Draw(3, seed=7)
-        >>> 'abcd'[draw], draw.seed
-        ('d', 7)
+        >>> draw = Draw(3, seed=7, number=100)
+        >>> 'abcd'[draw], draw.seed, draw.number
+        ('d', 7, 100)
     """
 
-    def __new__(cls, index: int, seed: int) -> 'Draw':
+    def __new__(cls, index: int, seed: int, number: int) -> 'Draw':
         """Make the integer, and remember the seed."""
         draw = super().__new__(cls, index)
-        draw.seed = seed
+        draw.seed, draw.number = seed, number
         return draw
 
-    def __getnewargs__(self) -> tuple[int, int]:
+    def __getnewargs__(self) -> tuple[int, int, int]:
         """What pickle passes to ``__new__`` in the worker process."""
-        return int(self), self.seed
+        return int(self), self.seed, self.number
 
     def seed_transforms(self) -> None:
         """Seed ``random`` and ``np.random``, from which transforms of mmcv and mmseg draw."""
-        random.seed(self.seed)
-        # np.random.seed itself takes no more than 32 bits of an integer.
-        np.random.seed(np.random.SeedSequence(self.seed).generate_state(4))
+        # Neither takes a pair of integers, nor np.random one of more than 32 bits.
+        state = np.random.SeedSequence((self.seed, self.number)).generate_state(4)
+        random.seed(state.tobytes())
+        np.random.seed(state)
 
 
 @DATA_SAMPLERS.register_module()
@@ -109,7 +112,7 @@ class BalancedSampler(Sampler):
             number (int): Which one, from 0.
 
         Returns:
-            Draw: The index of a slice, with a seed that no other draw has.
+            Draw: The index of a slice.
         """
         if self.hemorrhage_share is None:
             index = self._shuffled(number)
@@ -117,7 +120,7 @@ class BalancedSampler(Sampler):
             rng = np.random.default_rng((self.seed, number))
             patients = self._kinds[rng.random() < self.hemorrhage_share]
             index = rng.choice(patients[rng.integers(len(patients))])
-        return Draw(index, self.seed << 64 | number)
+        return Draw(index, self.seed, number)
 
     def __iter__(self) -> Iterator[Draw]:
         """The draws of this process, from ``start`` on and without end."""

@@ -62,7 +62,7 @@ class StopOnInvalidLossHook(_TrainingHook):
         """Look at the losses, and at the weights if they are about to be saved."""
         # The total comes last: it is nan because one of the others is.
         for name in sorted(outputs, key=lambda name: name == 'loss'):
-            if 'loss' in name and not math.isfinite(value := float(outputs[name])):
+            if 'loss' in name and not math.isfinite(value := torch.as_tensor(outputs[name]).item()):
                 _stop(runner, runner.iter + 1, f'{name} is {value}')
         if self._is_checkpoint_due(runner):
             _check_weights(runner, runner.iter + 1, runner.model.state_dict())

@@ -7,6 +7,7 @@ import cranium.engine  # noqa: F401  (before anything of mmseg)
 
 from .aligned_encoder_decoder import AlignedEncoderDecoder
 from .losses import BatchDiceLoss, FocalTverskyLoss
+from .prior_head import PriorFCNHead
 from .slice_head import SliceHead
 from .unet import AdditiveUNet
 
@@ -15,5 +16,6 @@ __all__ = [
     'AlignedEncoderDecoder',
     'BatchDiceLoss',
     'FocalTverskyLoss',
+    'PriorFCNHead',
     'SliceHead',
 ]

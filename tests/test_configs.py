@@ -2,13 +2,11 @@
 
 import re
 
-import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
-from PIL import Image
 
-from tests.conftest import ROOT, run_command
+from tests.conftest import ROOT, run_command, write_both_windows
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').glob('*.py'))
 PREDECESSORS = {
@@ -69,17 +67,10 @@ def shrink(config: Config, tree, work_dir) -> None:
         config.model.data_preprocessor.size = (64, 64)
 
 
-def write_both_windows(tree) -> None:
-    """Make the gray images of a tree those of `--window brain-bone`."""
-    for path in tree.glob('images/*/*.png'):
-        brain = np.asarray(Image.open(path))
-        Image.fromarray(np.stack([brain, brain // 2, brain], axis=-1)).save(path)
-
-
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_two_iterations_and_a_validation(path, tree, tmp_path):
     config = Config.fromfile(path)
-    if config.train_dataloader.dataset.pipeline[0].type == 'LoadScan':
+    if config.train_dataloader.dataset.pipeline[0].type in ('CoarseFirst', 'LoadScan'):
         write_both_windows(tree)
     shrink(config, tree, tmp_path)
     config.experiment_name = path.stem

@@ -24,7 +24,7 @@ def loaded(angle=0.0, center=(160, 170), neighbors=1):
     )
 
 
-AUGMENT = dict(flip_prob=0.5, rotate=7, scale=0.1, shear=0.05, shift=3, elastic=3, elastic_prob=1)
+AUGMENT = dict(flip_prob=0.5, rotate=7, scale=0.1, shear=0.05, shift=9, elastic=9, elastic_prob=1)
 
 
 def test_plain_alignment_puts_the_centre_in_the_middle():
@@ -85,6 +85,24 @@ def test_same_seed_same_sample():
     assert not np.array_equal(runs[0]['img'], runs[2]['img'])
 
 
+def test_a_coarse_frame_shows_the_same_in_fewer_pixels():
+    """Its pixels are the means of those of the whole frame, whatever was drawn."""
+    for seed in range(5):
+        frames = []
+        for coarse in (1, 2):
+            np.random.seed(seed)
+            transform = AlignHead((192, 160), 2.9, **AUGMENT)
+            frames.append(transform(loaded() | dict(coarse=coarse)))
+        whole, coarse = frames
+        assert coarse['img'].shape == (96, 80, 4) and coarse['img_shape'] == (96, 80)
+        assert coarse['spacing'] == 2 * whole['spacing'] == 5.8
+        means = whole['img'].reshape(96, 2, 80, 2, 4).mean((1, 3))
+        assert np.abs(means - coarse['img']).mean() < 4
+        assert coarse['frame'] @ [39.5, 47.5, 1] == pytest.approx(
+            whole['frame'] @ [79.5, 95.5, 1], abs=0.1
+        )
+
+
 def test_ignored_pixels_stay_ignored():
     results = loaded()
     results['gt_seg_map'][:] = 255
@@ -94,7 +112,7 @@ def test_ignored_pixels_stay_ignored():
 def test_channels_by_hand():
     image = np.zeros((3, 5, 4), np.uint8)
     image[..., 1] = 100
-    results = dict(img=image, mirrored=np.full((3, 5), 40, np.uint8), height=0.75)
+    results = dict(img=image, mirrored=np.full((3, 5), 40, np.uint8), height=0.75, spacing=2)
     out = AddHeadChannels()(results)['img']
     assert out.shape == (3, 5, 9)
     assert out.dtype == np.float32

@@ -255,7 +255,7 @@ AUGMENT = [
     dict(type='RandomCrop', crop_size=(24, 24)),
     PIPELINE[2],
 ]
-DRAWS = [Draw(index, seed) for seed, index in enumerate([1, 1, 4, 1, 7, 0])]
+DRAWS = [Draw(index, 5, number) for number, index in enumerate([1, 1, 4, 1, 7, 0])]
 
 
 @pytest.mark.parametrize('workers', [1, 2, 3])
@@ -272,6 +272,12 @@ def test_a_draw_is_augmented_the_same_in_any_process(tree, workers):
         torch.testing.assert_close(sample['inputs'][0], inputs, rtol=0, atol=0)
     # Draws of one slice differ, and so the augmentation is not switched off.
     assert not torch.equal(expected[0], expected[1]) and not torch.equal(expected[0], expected[3])
+
+
+def test_the_pipeline_knows_the_number_of_a_draw(tree):
+    dataset = build(tree, pipeline=[])
+    assert dataset[Draw(1, 5, 30)]['draw'] == 30
+    assert 'draw' not in dataset[1]
 
 
 def test_a_plain_index_is_not_seeded(tree):

@@ -69,6 +69,18 @@ def test_an_array_after_a_file_is_not_taken_for_it(scan):
     assert dark['head_center'] == (32, 32)
 
 
+def test_coarse_slices_are_shrunk_more_and_the_cache_forgets_the_others(scan):
+    transform = LoadScan(cache_slices=4)
+    record = dict(img_path=scan[1], scan=scan)
+    for coarse in (2, 1, 2):
+        results = transform(record | dict(coarse=coarse))
+        expected = LoadScan(shrink=2 * coarse)(dict(record))
+        assert results['shrink'] == 2 * coarse
+        assert results['img'].shape[:2] == (65 // coarse, 65 // coarse)
+        for key in ('img', 'head_center', 'head_angle'):
+            assert np.array_equal(results[key], expected[key])
+
+
 def test_cache_changes_nothing_but_reads_once(scan, monkeypatch):
     transform = LoadScan(cache_slices=2)
     first = transform(dict(img_path=scan[0], scan=scan))

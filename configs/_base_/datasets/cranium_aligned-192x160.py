@@ -8,20 +8,17 @@ head_frame = dict(type='AlignHead', size=(192, 160), spacing=2.9)
 pack = dict(
     type='PackSegInputs', meta_keys=('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'frame')
 )
+# Lengths are in pixels of the slice.
+augment = dict(
+    flip_prob=0.5, rotate=7.0, scale=0.08, shear=0.04, shift=9.0, elastic=9.0, elastic_prob=0.6
+)
 train_pipeline = [
+    # 3000 of the 4000 steps of 8: they take a quarter of the time of the others.
+    dict(type='CoarseFirst', draws=24000),
     dict(type='LoadScan', neighbors=1, cache_slices=2048),  # 430 MB
-    dict(type='LoadAnnotations', imdecode_backend='cv2'),
+    dict(type='LoadMask', cache=True),
     dict(type='PasteHemorrhage', prob=1.0),
-    dict(
-        **head_frame,
-        flip_prob=0.5,
-        rotate=7.0,
-        scale=0.08,
-        shear=0.04,
-        shift=3.0,
-        elastic=3.0,
-        elastic_prob=0.6,
-    ),
+    dict(**head_frame, **augment),
     dict(type='DistortWindow'),
     dict(type='AddHeadChannels'),
     pack,
@@ -31,7 +28,7 @@ test_pipeline = [
     dict(**head_frame),
     dict(type='AddHeadChannels'),
     # After AlignHead: predictions are compared with the mask on its own grid.
-    dict(type='LoadAnnotations', imdecode_backend='cv2'),
+    dict(type='LoadMask'),
     pack,
 ]
 train_dataloader = dict(

@@ -5,27 +5,18 @@ _base_ = './cranium_aligned-192x160.py'
 head_frame = dict(type='AlignHead', size=(384, 320), spacing=1.45)
 train_pipeline = [
     dict(type='LoadScan', neighbors=1, shrink=1, cache_slices=512),  # 430 MB for each worker
-    dict(type='LoadAnnotations', imdecode_backend='cv2'),
-    dict(type='PasteHemorrhage', shift=8.0),
-    dict(
-        **head_frame,
-        flip_prob=0.5,
-        rotate=7.0,
-        scale=0.08,
-        shear=0.04,
-        shift=6.0,
-        elastic=6.0,
-        elastic_prob=0.6,
-    ),
+    dict(type='LoadMask', cache=True),
+    dict(type='PasteHemorrhage', prob=1.0),
+    dict(**head_frame, **_base_.augment),
     dict(type='DistortWindow'),
-    dict(type='AddHeadChannels', smooth=5.0),
+    dict(type='AddHeadChannels'),
     _base_.pack,
 ]
 test_pipeline = [
     dict(type='LoadScan', neighbors=1, shrink=1),
     dict(**head_frame),
-    dict(type='AddHeadChannels', smooth=5.0),
-    dict(type='LoadAnnotations', imdecode_backend='cv2'),
+    dict(type='AddHeadChannels'),
+    dict(type='LoadMask'),
     _base_.pack,
 ]
 train_dataloader = dict(batch_size=16, num_workers=8, dataset=dict(pipeline=train_pipeline))

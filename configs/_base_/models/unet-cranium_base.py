@@ -2,7 +2,6 @@
 _base_ = './unet-cranium_small.py'
 
 model = dict(
-    data_preprocessor=dict(size=(384, 320)),
     backbone=dict(base_channels=32),
     decode_head=dict(in_channels=32, channels=32),
     auxiliary_head=dict(in_channels=256),

@@ -4,7 +4,6 @@ _base_ = './unet-cranium_small.py'
 
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    data_preprocessor=dict(size=(544, 448)),
     backbone=dict(base_channels=48, norm_cfg=norm_cfg),
     decode_head=dict(in_channels=48, channels=48, norm_cfg=norm_cfg),
     auxiliary_head=dict(in_channels=384),

@@ -4,18 +4,18 @@ model = dict(
     type='AlignedEncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
-        # Three neighbouring slices in the brain window, the bone window, then what AddHeadChannels
-        # adds. The brain window's by `python tools/dataset_statistics.py`, training slices; the
-        # others only bring their channels to a like range.
-        mean=[53.56, 53.56, 53.56, 26.0, 53.56, 0.0, 0.5, 0.0, 0.0],
-        std=[83.28, 83.28, 83.28, 63.0, 83.28, 50.0, 0.3, 0.6, 0.6],
-        size=(192, 160),
+        # Three neighbouring slices in the brain window and the bone window, by
+        # `python tools/dataset_statistics.py` on training slices; then what AddHeadChannels adds,
+        # brought to a like range.
+        mean=[53.66, 53.66, 53.66, 34.54, 53.66, 0.0, 0.5, 0.0, 0.0],
+        std=[83.21, 83.21, 83.21, 43.85, 83.21, 50.0, 0.3, 0.6, 0.6],
+        size_divisor=16,
         pad_val=0,
         seg_pad_val=255,
     ),
     backbone=dict(type='AdditiveUNet', in_channels=9, base_channels=16, norm_cfg=norm_cfg),
     decode_head=dict(
-        type='FCNHead',
+        type='PriorFCNHead',
         in_channels=16,
         channels=16,
         in_index=-1,
