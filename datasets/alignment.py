@@ -1,12 +1,14 @@
 """Bringing slices into the frame of the head, and what can be said of a pixel there."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from cranium.datasets.head_frame import frame_matrix, grown, shrink, warp
+from cranium.datasets.head_frame import frame_matrix, grown, shrink, warps
 
 _IGNORE = 255
 _GRID = 93  # pixels of a slice
@@ -86,18 +88,17 @@ class AlignHead(BaseTransform):
             )
 
         matrix = to_slice(mirror=False)
-        channels = [
-            warp(np.ascontiguousarray(image[..., i]), matrix, size, deform)
-            for i in range(image.shape[2])
-        ]
-        middle = np.ascontiguousarray(image[..., (image.shape[2] - 1) // 2])
-        results['mirrored'] = warp(middle, to_slice(mirror=True), size, deform)
-        results['img'] = cv2.merge(channels)
+        to_frame = warps(matrix, size, deform)
+        channels = cv2.split(image)
+        results['mirrored'] = warps(to_slice(mirror=True), size, deform)(
+            channels[(len(channels) - 1) // 2]
+        )
+        results['img'] = cv2.merge(list(map(to_frame, channels)))
         results['img_shape'] = size
         results['frame'] = grown(matrix, factor)
         results['spacing'] = spacing
         if 'gt_seg_map' in results:
-            results['gt_seg_map'] = _warp_mask(results['gt_seg_map'], factor, matrix, size, deform)
+            results['gt_seg_map'] = _warp_mask(results['gt_seg_map'], factor, size, to_frame)
         return results
 
     def _draw_affine(self, spacing: float) -> NDArray[np.float64]:
@@ -123,14 +124,17 @@ class AlignHead(BaseTransform):
 
 
 def _warp_mask(
-    mask: NDArray, factor: int, matrix: NDArray, size: tuple[int, int], deform: NDArray | None
+    mask: NDArray,
+    factor: int,
+    size: tuple[int, int],
+    to_frame: Callable[[NDArray], NDArray],
 ) -> NDArray[np.uint8]:
     """Hemorrhage where it covers half of a pixel of the frame: thin bleeds survive."""
     if not mask.any():
         return np.zeros(size, np.uint8)
 
     def share(of: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        return warp(shrink(of * np.uint8(255), factor), matrix, size, deform)
+        return to_frame(shrink(of * np.uint8(255), factor))
 
     warped = (share(mask == 1) > 127).astype(np.uint8)
     if (ignored := mask == _IGNORE).any():
@@ -187,5 +191,6 @@ class AddHeadChannels(BaseTransform):
             y, x = np.ogrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j]
             height = 2 * results['height'] - 1
             channels += [np.full(image.shape[:2], c, np.float32) for c in (np.abs(x), y, height)]
-        results['img'] = cv2.merge(channels)
+        # In memory the channels come first, as a tensor's do: PackSegInputs has nothing to copy.
+        results['img'] = np.stack(channels).transpose(1, 2, 0)
         return results

@@ -71,7 +71,7 @@ class CraniumDataset(BaseSegDataset):
     """Head-CT slices with hemorrhage masks, one PNG a slice, named ``<patient>_<slice>.png``.
 
     Each sample carries ``patient`` (str, three digits) and ``slice`` (int) in its metainfo. The
-    pipeline receives these as well, and ``scan`` (list[str]): the paths of all images of the
+    pipeline receives these as well, and ``scan`` (tuple[str]): the paths of all images of the
     patient in the folder of this one, itself included, ascending by slice number, whether or not
     they are part of this data set.
 
@@ -115,7 +115,7 @@ class CraniumDataset(BaseSegDataset):
             )
             raise ValueError(msg)
         self.patients = None if patients is None else {f'{int(p):03d}' for p in patients}
-        self._scans: dict[tuple[str, str], str] = {}
+        self._scans: dict[tuple[str, str], tuple[str, ...]] = {}
         self._hemorrhage: tuple[Any, np.ndarray] | None = None
         super().__init__(
             ann_file=ann_file,
@@ -156,8 +156,7 @@ class CraniumDataset(BaseSegDataset):
         record = super().get_data_info(idx)
         # Added here, for a list in each record would make the records many times as large.
         folder = osp.dirname(record['img_path'])
-        names = self._scans[folder, record['patient']].split(os.sep)
-        return record | dict(scan=[osp.join(folder, name) for name in names])
+        return record | dict(scan=self._scans[folder, record['patient']])
 
     def has_hemorrhage(self) -> np.ndarray:
         """Tell which slices show hemorrhage, by their masks.
@@ -206,8 +205,9 @@ class CraniumDataset(BaseSegDataset):
                 if match and name.endswith(self.img_suffix):
                     scans.setdefault(match['patient'], []).append((int(match['slice']), name))
             for patient, slices in scans.items():
-                # One string: workers copy whatever Python object they touch.
-                self._scans[folder, patient] = os.sep.join(name for _, name in sorted(slices))
+                self._scans[folder, patient] = tuple(
+                    osp.join(folder, name) for _, name in sorted(slices)
+                )
 
     def _read_hemorrhage(self) -> np.ndarray:
         check = CheckLabels(len(self.metainfo['classes']), self.ignore_index)

@@ -4,7 +4,7 @@ A head lies in the scanner as it lies. Anatomy and symmetry, which tell a hemorr
 looks like one, are easier to learn when the midline is always the middle column of the image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -90,29 +90,44 @@ def frame_matrix(
     return to_slice @ reflect @ (np.eye(3) if augment is None else augment) @ to_center
 
 
-def warp(
-    image: NDArray, matrix: NDArray, size: tuple[int, int], shift: NDArray | None = None
-) -> NDArray:
-    """Resample an image, linearly, by a map from target to source pixels.
+def warp(image: NDArray, matrix: NDArray, size: tuple[int, int]) -> NDArray:
+    """Resample an image, linearly, by an affine map from target to source pixels.
 
     Args:
         image (ndarray): (H, W), source.
+        matrix (ndarray): (3, 3), from target to source pixels.
+        size (tuple): Height and width of the target.
+
+    Returns:
+        ndarray: (height, width), 0 where the source ends.
+    """
+    return warps(matrix, size)(image)
+
+
+def warps(
+    matrix: NDArray, size: tuple[int, int], shift: NDArray | None = None
+) -> Callable[[NDArray], NDArray]:
+    """Make what resamples images of one slice, linearly, by a map from target to source pixels.
+
+    Args:
         matrix (ndarray): (3, 3), from target to source pixels.
         size (tuple): Height and width of the target.
         shift (ndarray, optional): (2, height, width) float32, by how much the target's x and y are
             moved before the matrix applies: an elastic deformation.
 
     Returns:
-        ndarray: (height, width), 0 where the source ends.
+        Callable: From an image, (H, W), to one of (height, width), 0 where the source ends.
     """
     height, width = size
     if shift is None:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(image, matrix[:2], (width, height), flags=flags)
+        return lambda image: cv2.warpAffine(image, matrix[:2], (width, height), flags=flags)
     x = np.arange(width, dtype=np.float32) + shift[0]
     y = np.arange(height, dtype=np.float32)[:, None] + shift[1]
     (a, b, c), (d, e, f) = matrix[:2].astype(np.float32)
-    return cv2.remap(image, a * x + b * y + c, d * x + e * y + f, cv2.INTER_LINEAR)
+    # Computed once for all images, and in the integers that OpenCV would turn them into each time.
+    maps = cv2.convertMaps(a * x + b * y + c, d * x + e * y + f, cv2.CV_16SC2)
+    return lambda image: cv2.remap(image, *maps, cv2.INTER_LINEAR)
 
 
 def shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

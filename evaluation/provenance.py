@@ -155,6 +155,7 @@ def _experiment(config: Mapping[str, object]) -> dict[str, object]:
     size = (
         config.get('crop_size')
         or (model.get('data_preprocessor') or {}).get('size')
+        or (config.get('head_frame') or {}).get('size')
         or config.get('img_scale')
     )
     return {

@@ -5,19 +5,36 @@ import pytest
 from PIL import Image
 
 from cranium.datasets import benchmark
-from tests.conftest import QUICKSTART, ROOT, run_command, write_slice
+from tests.conftest import QUICKSTART, ROOT, run_command, write_both_windows, write_slice
 
 PREDECESSOR = ROOT / 'configs/_base_/datasets/cranium_512x512.py'
 
 
 def test_table(tree):
     rows = benchmark.compare_loaders(QUICKSTART, PREDECESSOR, tree, slices=3, rounds=2)
-    assert [row['one worker'] for row in rows] == ['CPU time', 'wall time', 'shape of a sample']
-    for row in rows[:2]:
+    names = [row['a sample of ours'] for row in rows]
+    assert names == ['1x96x96, CPU time', '1x96x96, wall time']
+    for row in rows:
         theirs, ours = (float(row[side].split()[0]) for side in ('predecessor', 'Cranium'))
         ratio, low, high = map(float, re.findall(r'[\d.]+', row['ratio']))
         assert theirs > 0 and ours > 0 and low <= ratio <= high
-    assert (rows[2]['predecessor'], rows[2]['Cranium']) == ('3x512x512', '1x96x96')
+
+
+def test_coarse_draws_are_timed_by_themselves(tree, tmp_path):
+    write_both_windows(tree)
+    config = tmp_path / 'config.py'
+    steps = [
+        dict(type='CoarseFirst', draws=1),
+        dict(type='LoadScan', shrink=1),
+        dict(type='AlignHead', size=(64, 32), spacing=1.0),
+        dict(type='PackSegInputs'),
+    ]
+    config.write_text(f"_base_ = ['{QUICKSTART}']\ntrain_pipeline = {steps}\n")
+    with config.open('a') as file:
+        file.write('train_dataloader = dict(dataset=dict(pipeline=train_pipeline))\n')
+    rows = benchmark.compare_loaders(config, PREDECESSOR, tree, slices=2, rounds=1)
+    shapes = [row['a sample of ours'].partition(',')[0] for row in rows]
+    assert shapes == ['4x32x16'] * 2 + ['4x64x32'] * 2
 
 
 def test_both_load_the_same_slices_as_often(tree, monkeypatch):
@@ -28,13 +45,14 @@ def test_both_load_the_same_slices_as_often(tree, monkeypatch):
         def __init__(self, *args, **kwargs):
             self.dataset = build(*args, **kwargs)
             self.get_data_info = self.dataset.get_data_info
+            self.pipeline = self.dataset.pipeline
             built.append(self)
 
         def __len__(self):
             return len(self.dataset)
 
         def __getitem__(self, index):
-            record = self.get_data_info(index)
+            record = self.get_data_info(int(index))
             loaded.append((built.index(self), record['patient'], record['slice']))
             return self.dataset[index]
 
@@ -66,7 +84,7 @@ def test_files_of_the_predecessor(tmp_path, channels):
 def test_command(tree):
     command = ['python', 'tools/benchmark.py', 'loader', '--slices', '2', '--rounds', '1']
     output = run_command(*command, '--config', QUICKSTART, '--source', tree)
-    assert re.search(r'^\| CPU time +\| +[\d.e+]+ samples/s \|', output, re.MULTILINE)
+    assert re.search(r'^\| 1x96x96, CPU time +\| +[\d.e+]+ samples/s \|', output, re.MULTILINE)
 
 
 def test_no_tree(tmp_path):

@@ -11,6 +11,7 @@ from cranium.datasets.head_frame import (
     head_center,
     shrink,
     warp,
+    warps,
 )
 
 
@@ -79,14 +80,14 @@ def test_elastic_shift_moves_what_is_read():
     image = np.arange(25, dtype=np.uint8).reshape(5, 5)
     right = np.zeros((2, 5, 5), np.float32)
     right[0] = 1
-    moved = warp(image, np.eye(3), (5, 5), right)
+    moved = warps(np.eye(3), (5, 5), right)(image)
     assert np.array_equal(moved[:, :4], image[:, 1:])
 
 
 def test_without_a_shift_both_ways_of_resampling_agree():
     image, matrix = head(20), frame_matrix((160, 170), 20, 1.3, (64, 64))
     smooth = cv2.GaussianBlur(image, (0, 0), 3)
-    still = warp(smooth, matrix, (64, 64), np.zeros((2, 64, 64), np.float32))
+    still = warps(matrix, (64, 64), np.zeros((2, 64, 64), np.float32))(smooth)
     assert np.abs(warp(smooth, matrix, (64, 64)).astype(int) - still).max() <= 3
 
 
