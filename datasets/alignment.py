@@ -42,6 +42,9 @@ class AlignHead(BaseTransform):
         elastic (float): Standard deviation of an elastic deformation, drawn on a grid of 93
             pixels, a fifth of a head. Defaults to 0.
         elastic_prob (float): Probability of the deformation. Defaults to 0.5.
+        coverage (tuple): Range of the share of a pixel of the frame that hemorrhage has to cover
+            for the pixel to count as hemorrhage. Where pixels are larger than a bleed is thick, a
+            fixed half would call many bleeds background. Defaults to (0.5, 0.5).
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class AlignHead(BaseTransform):
         shift: float = 0.0,
         elastic: float = 0.0,
         elastic_prob: float = 0.5,
+        coverage: tuple[float, float] = (0.5, 0.5),
     ) -> None:
         self.size = tuple(size)
         self.spacing = spacing
@@ -65,6 +69,7 @@ class AlignHead(BaseTransform):
         self.shift = shift
         self.elastic = elastic
         self.elastic_prob = elastic_prob
+        self.coverage = coverage
 
     def transform(self, results: dict) -> dict:
         """Resample image and mask.
@@ -98,7 +103,9 @@ class AlignHead(BaseTransform):
         results['frame'] = grown(matrix, factor)
         results['spacing'] = spacing
         if 'gt_seg_map' in results:
-            results['gt_seg_map'] = _warp_mask(results['gt_seg_map'], factor, size, to_frame)
+            results['gt_seg_map'] = _warp_mask(
+                results['gt_seg_map'], factor, size, to_frame, np.random.uniform(*self.coverage)
+            )
         return results
 
     def _draw_affine(self, spacing: float) -> NDArray[np.float64]:
@@ -128,15 +135,16 @@ def _warp_mask(
     factor: int,
     size: tuple[int, int],
     to_frame: Callable[[NDArray], NDArray],
+    coverage: float,
 ) -> NDArray[np.uint8]:
-    """Hemorrhage where it covers half of a pixel of the frame: thin bleeds survive."""
+    """Hemorrhage where it covers more than that share of a pixel of the frame."""
     if not mask.any():
         return np.zeros(size, np.uint8)
 
     def share(of: NDArray[np.bool_]) -> NDArray[np.uint8]:
         return to_frame(shrink(of * np.uint8(255), factor))
 
-    warped = (share(mask == 1) > 127).astype(np.uint8)
+    warped = (share(mask == 1) > 255 * coverage).astype(np.uint8)
     if (ignored := mask == _IGNORE).any():
         warped[share(ignored) > 127] = _IGNORE
     return warped

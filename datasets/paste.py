@@ -139,11 +139,12 @@ def _height(record: dict) -> float:
 
 
 def _inside_skull(brain: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Where soft tissue is enclosed by bone: (H, W) of 0 and 1; 0 everywhere in an open skull."""
-    bone = cv2.inRange(brain, _TISSUE[1] + 1, 255)
-    bone = cv2.dilate(bone, np.ones((3, 3), np.uint8))
-    # Bone is 255; from a rim that is added around, all that is open to it is filled likewise.
+    """Soft tissue that bone encloses: (H, W) of 0 and 1; 0 everywhere in an open skull."""
+    reach = np.ones((3, 3), np.uint8)
+    # Bone is 255, and a gap of two pixels is closed.
+    bone = cv2.dilate(cv2.inRange(brain, _TISSUE[1] + 1, 255), reach)
+    # From a rim that is added around, all that is open to it is filled likewise.
     filled = cv2.copyMakeBorder(bone, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     cv2.floodFill(filled, None, (0, 0), 255)
-    tissue = cv2.inRange(brain, _TISSUE[0], 255)
-    return cv2.bitwise_and(tissue, cv2.bitwise_not(filled[1:-1, 1:-1])) // 255
+    outside = cv2.dilate(filled[1:-1, 1:-1] - bone, reach)
+    return cv2.bitwise_and(cv2.inRange(brain, *_TISSUE), cv2.bitwise_not(outside)) // 255

@@ -103,6 +103,19 @@ def test_a_coarse_frame_shows_the_same_in_fewer_pixels():
         )
 
 
+def test_a_thin_bleed_counts_where_it_covers_enough_of_a_pixel():
+    """Two of the four rows of a pixel: a half, which is more than 0.4 and less than 0.6."""
+    counts = []
+    for coverage in (0.4, 0.6):
+        results = loaded()
+        results['gt_seg_map'][:] = 0
+        rows = 2 * 170 + 0.5 + np.arange(-1, 1)  # about the centre
+        results['gt_seg_map'][rows.astype(int), 300:340] = 1
+        out = AlignHead((65, 65), 4, coverage=(coverage, coverage))(results)
+        counts.append(int(out['gt_seg_map'].sum()))
+    assert counts[0] == pytest.approx(10, abs=1) and counts[1] == 0
+
+
 def test_ignored_pixels_stay_ignored():
     results = loaded()
     results['gt_seg_map'][:] = 255

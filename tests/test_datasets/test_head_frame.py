@@ -100,3 +100,14 @@ def test_shrink_takes_means_of_whole_blocks():
 def test_grown_puts_the_middle_of_a_block_to_its_pixel():
     assert grown(np.eye(3), 2) @ [0, 3, 1] == pytest.approx([0.5, 6.5, 1])
     assert np.array_equal(grown(np.eye(3), 1), np.eye(3))
+
+
+def test_where_symmetry_tells_nothing_a_head_is_rather_upright():
+    """Discs of noise: without a prior the angles would be anywhere up to the largest."""
+    angles = []
+    for seed in range(8):
+        disc = np.zeros((325, 325), np.uint8)
+        cv2.circle(disc, (160, 170), 110, 1, -1)
+        noise = np.random.default_rng(seed).integers(60, 200, disc.shape, dtype=np.uint8)
+        angles.append(abs(head_angle([disc * noise])))
+    assert np.median(angles) < 12

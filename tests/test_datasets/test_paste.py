@@ -108,7 +108,8 @@ def test_inside_skull_by_hand():
     brain[3:9, 3:9] = 90
     brain[4, 4] = 10  # fluid
     inside = _inside_skull(brain)
-    assert inside.sum() == 16 - 1  # a pixel beside the bone is left out
+    assert inside.sum() == 36 - 1
+    assert inside[3, 3] == 1  # a thin bleed lies right at the bone
     brain[1:4, 5] = 90  # a gap
     brain[1:4, 4:7] = 90
     assert not _inside_skull(brain).any()

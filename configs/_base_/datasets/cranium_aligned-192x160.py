@@ -10,7 +10,14 @@ pack = dict(
 )
 # Lengths are in pixels of the slice.
 augment = dict(
-    flip_prob=0.5, rotate=7.0, scale=0.08, shear=0.04, shift=9.0, elastic=9.0, elastic_prob=0.6
+    flip_prob=0.5,
+    rotate=7.0,
+    scale=0.08,
+    shear=0.04,
+    shift=9.0,
+    elastic=9.0,
+    elastic_prob=0.6,
+    coverage=(0.05, 0.95),
 )
 train_pipeline = [
     # 3000 of the 4000 steps of 8: they take a quarter of the time of the others.
