@@ -8,6 +8,8 @@ from PIL import Image
 
 from tests.conftest import QUICKSTART, run_command
 
+pytestmark = pytest.mark.slow
+
 
 def train(tree, work_dir) -> float:
     """Train as ``make quickstart`` does; return the Dice of hemorrhage on the training slices."""
@@ -27,7 +29,6 @@ def test_dice_on_training_patients_exceeds_a_half(sample_tree, tmp_path):
     assert train(sample_tree, tmp_path / 'work') > 0.5
 
 
-@pytest.mark.slow
 def test_dice_stays_low_where_labels_are_shuffled(sample_tree, tmp_path):
     """So it is the images that the model learns from, and the figure that tells."""
     masks = sorted((sample_tree / 'masks/train').glob('*.png'))

@@ -1,0 +1,41 @@
+# To try an idea: the coarse steps of unet-cranium_small alone, 5 minutes of one core. The ablations of
+# docs/results.md are this and a setting.
+# Prepare: python tools/prepare_dataset.py --window brain-bone
+# Train:   mim train mmseg configs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80.py
+# Test:    mim test mmseg configs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80.py --checkpoint work_dirs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80/iter_1000.pth
+_base_ = './unet-cranium_small_1xb8-4k_cranium-aligned-192x160.py'
+
+head_frame = dict(type='AlignHead', size=(96, 80), spacing=5.8)
+train_pipeline = [
+    dict(type='LoadScan', neighbors=1, shrink=4, cache_slices=2048),
+    dict(type='LoadMask', cache=True),
+    dict(type='PasteHemorrhage', prob=1.0),
+    dict(**head_frame, **_base_.augment),
+    dict(type='DistortWindow'),
+    dict(type='AddHeadChannels'),
+    _base_.pack,
+]
+test_pipeline = [
+    dict(type='LoadScan', neighbors=1, shrink=4),
+    dict(**head_frame),
+    dict(type='AddHeadChannels'),
+    dict(type='LoadMask'),
+    _base_.pack,
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+max_iters = 1000
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, begin=0, end=_base_.warmup, by_epoch=False),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=1e-6,
+        begin=_base_.warmup,
+        end=max_iters,
+        by_epoch=False,
+    ),
+]
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+default_hooks = dict(checkpoint=dict(interval=max_iters))
