@@ -7,13 +7,14 @@ TORCH_INDEX ?=
 
 WORK = work_dirs/quickstart
 CONFIG = configs/fcn-unet-s4-d8-c8_unet_1xb8-400i_cranium-sample-96x96
-REAL = configs/fcn-unet-s5-d16_unet_1xb16-0.01-20k_cranium-512x512
+SMALL = unet-cranium_small_1xb8-4k_cranium-aligned-192x160
+WEIGHTS = checkpoints/$(SMALL).pth
 # mim and pip then need no activated environment; OpenMMLab's tools warn about their own imports.
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow lint fixup clean
+.PHONY: help install quickstart pretrained test test-slow lint fixup clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -35,15 +36,30 @@ quickstart: install ## train and test a small model on data/sample (about 3 minu
 	python tools/draw_predictions.py $(WORK)/predictions --data $(WORK)/data --out $(WORK)/contact_sheet.png \
 	  --title 'Quickstart: a demonstration, not a claim'
 	@printf '%s\n' '' \
-	  'Done. This model has seen a few dozen slices: its figures are a demonstration, not a claim.' \
+	  'This model has seen a few dozen slices: its figures are a demonstration, not a claim.' \
 	  '  checkpoint     $(WORK)/iter_400.pth' \
 	  '  metrics        $(WORK)/test/evaluation/summary.json' \
 	  '  loss curve     $(WORK)/curves.png' \
 	  '  contact sheet  $(WORK)/contact_sheet.png' \
+	  'Now the weights in the box on the same slices.'
+	@$(MAKE) --no-print-directory pretrained
+	@printf '%s\n' '' \
 	  'To go on, put the download into data/ (see README.md), then' \
-	  '  source $(VENV)/bin/activate && python tools/prepare_dataset.py' \
-	  '  mim train mmseg $(REAL).py' \
-	  '  mim test mmseg $(REAL).py --checkpoint work_dirs/$(notdir $(REAL))/iter_20000.pth'
+	  '  source $(VENV)/bin/activate && python tools/prepare_dataset.py --window brain-bone' \
+	  '  mim train mmseg configs/$(SMALL).py' \
+	  '  mim test mmseg configs/$(SMALL).py --checkpoint work_dirs/$(SMALL)/iter_4000.pth'
+
+pretrained: install ## test the weights in the box on data/sample (half a minute)
+	python tools/prepare_dataset.py --source data/sample --window brain-bone --out $(WORK)/both_windows --overwrite
+	mim test mmseg configs/$(SMALL).py --checkpoint $(WEIGHTS) --work-dir $(WORK)/pretrained --out $(WORK)/pretrained/predictions \
+	  --cfg-options test_dataloader.dataset.data_root=$(WORK)/both_windows
+	python tools/draw_predictions.py $(WORK)/pretrained/predictions --data $(WORK)/both_windows --out $(WORK)/pretrained/contact_sheet.png \
+	  --title 'Weights in the box, trained on these patients: not how well they do on others'
+	@printf '%s\n' '' \
+	  'These weights were trained on these patients, so the figures above say that the file works, not how' \
+	  'well it does on others: docs/model_card.md tells that.' \
+	  '  metrics        $(WORK)/pretrained/evaluation/summary.json' \
+	  '  contact sheet  $(WORK)/pretrained/contact_sheet.png'
 
 test: install ## run the tests, but for those that take minutes
 	python -m pytest -m "not slow"

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 # What mmseg's inference needs to know beside the weights, and what a reader asks first.
-_META = ('dataset_meta', 'iter', 'seed', 'experiment_name', 'mmengine_version')
+_META = ('dataset_meta', 'iter', 'seed', 'experiment_name')
 
 
 def publish_checkpoint(checkpoint: str | Path, out: str | Path) -> int:
