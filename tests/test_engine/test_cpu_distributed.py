@@ -43,6 +43,7 @@ def train(config, work_dir, tree, batch_size, *launcher):
     return torch.load(work_dir / 'iter_3.pth', weights_only=False)['state_dict']
 
 
+@pytest.mark.slow
 def test_two_processes_of_4_equal_one_of_8(tree, tmp_path):
     config = tmp_path / 'equal.py'
     config.write_text(EQUAL)

@@ -142,6 +142,7 @@ def commands_in(log):
     return [line for line in log.read_text().splitlines() if line.startswith('$ ')]
 
 
+@pytest.mark.slow
 def test_an_interrupted_fold_goes_on_where_it_was(done):
     assert done.status == 130
     assert (done.root / 'interrupted').read_text().endswith('cross_validate.py: interrupted\n')
@@ -154,6 +155,7 @@ def test_an_interrupted_fold_goes_on_where_it_was(done):
     assert 'mim test' in test and 'iter_4.pth' in test
 
 
+@pytest.mark.slow
 def test_folds_share_their_images_and_validate_nothing(done):
     trees = [done.work / f'fold_{fold}/data' for fold in (0, 1)]
     for tree in trees:
@@ -164,6 +166,7 @@ def test_folds_share_their_images_and_validate_nothing(done):
     assert 'Iter(val)' not in done.said
 
 
+@pytest.mark.slow
 def test_each_fold_tells_its_origin(done):
     tested = []
     for fold in (0, 1):
@@ -179,6 +182,7 @@ def test_each_fold_tells_its_origin(done):
     assert sorted(tested) == ['049', '050', '051', '052', '053']
 
 
+@pytest.mark.slow
 def test_the_pool_is_one_evaluation_of_all_slices(done):
     folders = [done.work / f'fold_{fold}/test/evaluation' for fold in (0, 1)]
     records = [r for folder in folders for r in results.read_results(folder).records]
@@ -194,6 +198,7 @@ def test_the_pool_is_one_evaluation_of_all_slices(done):
     assert results.format_table(pooled.figures) in done.said
 
 
+@pytest.mark.slow
 def test_finished_folds_are_skipped(copy, here):
     said = here(*copy.arguments)
     assert said.startswith('fold 0 (1 of 2): finished\nfold 1 (2 of 2): finished\nfigure')
@@ -209,6 +214,7 @@ def test_finished_folds_are_skipped(copy, here):
         (['--launcher', 'pytorch', '--gpus', '2'], 'processes 1, now it is 2'),
     ],
 )
+@pytest.mark.slow
 def test_a_changed_config_is_refused(done, here, change, message):
     for mode in ([], ['--pool-only']):
         refused = here(*done.arguments, *change, *mode, status=1)
@@ -216,6 +222,7 @@ def test_a_changed_config_is_refused(done, here, change, message):
         assert 'use another --work-dir' in refused and refused.count('\n') == 1
 
 
+@pytest.mark.slow
 def test_a_fold_that_is_not_tested_is_missing_and_would_only_be_tested(copy, here):
     shutil.rmtree(copy.work / 'fold_1/test')
     plan = here(*copy.arguments, '--dry-run')
@@ -226,6 +233,7 @@ def test_a_fold_that_is_not_tested_is_missing_and_would_only_be_tested(copy, her
     assert summary_of(copy.work / 'pooled')['provenance']['missing_folds'] == [1]
 
 
+@pytest.mark.slow
 def test_a_patient_in_two_folds_is_refused(copy, here):
     files = [copy.work / f'fold_{fold}/test/evaluation/slices.csv' for fold in (0, 1)]
     with open(files[1], 'a') as file:
@@ -236,6 +244,7 @@ def test_a_patient_in_two_folds_is_refused(copy, here):
     assert (copy.work / 'pooled/summary.json').exists()
 
 
+@pytest.mark.slow
 def test_a_finished_fold_of_other_folds_is_refused(copy, here):
     file = copy.work / 'fold_1/data/splits.json'
     text = file.read_text().replace('"seed": 0', '"seed": 1')
@@ -244,6 +253,7 @@ def test_a_finished_fold_of_other_folds_is_refused(copy, here):
     assert 'fold_0/data: of other folds than' in refused
 
 
+@pytest.mark.slow
 def test_other_commands_read_the_pool(done, tmp_path):
     pooled = done.work / 'pooled'
     report = call('report', pooled, '--out', tmp_path / 'report.html')
@@ -323,6 +333,7 @@ def test_only_the_named_folds(failing, here):
     assert (failing.work / 'fold_1').exists() and not (failing.work / 'fold_0').exists()
 
 
+@pytest.mark.slow
 def test_folds_are_pooled_unless_some_are_named(copy, here):
     shutil.rmtree(copy.work / 'pooled')
     here(*copy.arguments, '--fold', '0')
