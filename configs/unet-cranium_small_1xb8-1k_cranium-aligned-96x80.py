@@ -8,20 +8,11 @@ _base_ = './unet-cranium_small_1xb8-4k_cranium-aligned-192x160.py'
 head_frame = dict(type='AlignHead', size=(96, 80), spacing=5.8)
 train_pipeline = [
     dict(type='LoadScan', neighbors=1, shrink=4, cache_slices=2048),
-    dict(type='LoadMask', cache=True),
-    dict(type='PasteHemorrhage', prob=1.0),
+    *_base_.before_frame,
     dict(**head_frame, **_base_.augment),
-    dict(type='DistortWindow'),
-    dict(type='AddHeadChannels'),
-    _base_.pack,
+    *_base_.after_frame,
 ]
-test_pipeline = [
-    dict(type='LoadScan', neighbors=1, shrink=4),
-    dict(**head_frame),
-    dict(type='AddHeadChannels'),
-    dict(type='LoadMask'),
-    _base_.pack,
-]
+test_pipeline = [dict(type='LoadScan', neighbors=1, shrink=4), head_frame, *_base_.after_frame_test]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -19,25 +19,19 @@ augment = dict(
     elastic_prob=0.6,
     coverage=(0.05, 0.95),
 )
+before_frame = [dict(type='LoadMask', cache=True), dict(type='PasteHemorrhage', prob=1.0)]
+after_frame = [dict(type='DistortWindow'), dict(type='AddHeadChannels'), pack]
 train_pipeline = [
     # 3000 of the 4000 steps of 8: they take a quarter of the time of the others.
     dict(type='CoarseFirst', draws=24000),
     dict(type='LoadScan', neighbors=1, cache_slices=2048),  # 430 MB
-    dict(type='LoadMask', cache=True),
-    dict(type='PasteHemorrhage', prob=1.0),
+    *before_frame,
     dict(**head_frame, **augment),
-    dict(type='DistortWindow'),
-    dict(type='AddHeadChannels'),
-    pack,
+    *after_frame,
 ]
-test_pipeline = [
-    dict(type='LoadScan', neighbors=1),
-    dict(**head_frame),
-    dict(type='AddHeadChannels'),
-    # After AlignHead: predictions are compared with the mask on its own grid.
-    dict(type='LoadMask'),
-    pack,
-]
+# The mask after AlignHead: predictions are compared with it on its own grid.
+after_frame_test = [dict(type='AddHeadChannels'), dict(type='LoadMask'), pack]
+test_pipeline = [dict(type='LoadScan', neighbors=1), head_frame, *after_frame_test]
 train_dataloader = dict(
     batch_size=8,
     num_workers=1,

@@ -5,20 +5,11 @@ _base_ = './cranium_aligned-192x160.py'
 head_frame = dict(type='AlignHead', size=(544, 448), spacing=1.0)
 train_pipeline = [
     dict(type='LoadScan', neighbors=1, shrink=1, cache_slices=512),  # 430 MB for each worker
-    dict(type='LoadMask', cache=True),
-    dict(type='PasteHemorrhage', prob=1.0),
+    *_base_.before_frame,
     dict(**head_frame, **_base_.augment),
-    dict(type='DistortWindow'),
-    dict(type='AddHeadChannels'),
-    _base_.pack,
+    *_base_.after_frame,
 ]
-test_pipeline = [
-    dict(type='LoadScan', neighbors=1, shrink=1),
-    dict(**head_frame),
-    dict(type='AddHeadChannels'),
-    dict(type='LoadMask'),
-    _base_.pack,
-]
+test_pipeline = [dict(type='LoadScan', neighbors=1, shrink=1), head_frame, *_base_.after_frame_test]
 train_dataloader = dict(batch_size=8, num_workers=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=8, num_workers=8, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
