@@ -18,8 +18,7 @@ def publish_checkpoint(checkpoint: str | Path, out: str | Path) -> int:
 
     Args:
         checkpoint (str | Path): Of a training.
-        out (str | Path): The file to write. The same weights under the same name give the same
-            bytes.
+        out (str | Path): The file to write. The same weights give the same bytes.
 
     Returns:
         int: Number of weights.
