@@ -3,14 +3,15 @@
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.dataset import BaseDataset
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from cranium.datasets.head_frame import frame_matrix, grown, shrink, warp
+from cranium.datasets.masks import LoadMask
 
 _TISSUE = (38, 230)  # gray values of the brain window that are neither air, fat, fluid nor bone
 _SOFT = 2.4  # pixels of the slice over which a bleed fades into the host
-_CANDIDATES = 4  # donors, of which that of the nearest height is taken
 
 
 @TRANSFORMS.register_module()
@@ -19,7 +20,8 @@ class PasteHemorrhage(BaseTransform):
 
     Few patients bleed, and each in few places: so a network learns the patients. Pasted, the same
     bleed is seen in many heads, on either side, at many strengths. Both heads' frames tell where it
-    goes; only soft tissue inside a closed skull takes it. (Cut and paste for instance segmentation:
+    goes; soft tissue takes it, bone and fluid do not, so that it may be cut in two. Neighbouring
+    slices get what the donor's neighbours show. (Cut and paste for instance segmentation:
     Dwibedi et al., ICCV 2017; Ghiasi et al., CVPR 2021.)
 
     Required keys: those of ``LoadScan``, ``gt_seg_map`` ((H, W) of ``ori_shape``) and ``dataset``
@@ -48,6 +50,7 @@ class PasteHemorrhage(BaseTransform):
         self.strength = strength
         self.shift = shift
         self.rotate = rotate
+        self._load_mask = LoadMask(cache=True)
 
     def transform(self, results: dict) -> dict:
         """Paste, at random.
@@ -66,18 +69,20 @@ class PasteHemorrhage(BaseTransform):
         image, mask = results['img'], results['gt_seg_map']
         size, factor = image.shape[:2], results['shrink']
 
-        bleeding = (donor['gt_seg_map'] == 1) * np.uint8(255)
-        share = warp(shrink(bleeding, factor), matrix, size)
-        brain = _inside_skull(image[..., (image.shape[2] - 1) // 2])
-        if np.count_nonzero(share & (255 * brain)) <= 0.5 * np.count_nonzero(share):
-            return results  # no such place in this slice
-        rows, columns = _box(share)
-        corner = _shift(columns.start, rows.start)
-        part, brain = image[rows, columns], brain[rows, columns]
-        soft = share[rows, columns].astype(np.float32) / 255
-        weight = np.maximum(soft, cv2.GaussianBlur(soft, (0, 0), _SOFT / factor)) * brain
-        weight *= np.random.uniform(*self.strength)
-        for i in range(image.shape[2] - 1):  # the bone window keeps its own skull
+        masks = donor['masks']
+        middle = len(masks) // 2
+        shares = [warp(shrink(mask, factor), matrix, size) for mask in masks]
+        if not shares[middle].any():
+            return results  # beyond the edge
+        rows, columns = _box(np.maximum.reduce(shares))
+        part, corner = image[rows, columns], _shift(columns.start, rows.start)
+        # The bone window keeps its own skull.
+        tissues = [cv2.inRange(part[..., i], *_TISSUE) // 255 for i in range(len(masks))]
+        strength = np.random.uniform(*self.strength)
+        for i, (share, tissue) in enumerate(zip(shares, tissues)):
+            soft = share[rows, columns].astype(np.float32) / 255
+            weight = np.maximum(soft, cv2.GaussianBlur(soft, (0, 0), _SOFT / factor))
+            weight *= strength * tissue
             channel = np.ascontiguousarray(donor['img'][..., i])
             pasted = warp(channel, matrix @ corner, weight.shape)
             part[..., i] = (1 - weight) * part[..., i] + weight * pasted + 0.5
@@ -86,24 +91,42 @@ class PasteHemorrhage(BaseTransform):
         to_whole, from_whole = grown(np.eye(3), factor), np.linalg.inv(grown(np.eye(3), factor))
         matrix = to_whole @ matrix @ from_whole @ _shift(columns.start, rows.start)
         part = mask[rows, columns]
-        whole = warp(bleeding, matrix, part.shape) > 127
-        whole &= cv2.resize(brain, part.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+        whole = warp(masks[middle], matrix, part.shape) > 127
+        whole &= cv2.resize(tissues[middle], part.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
         part[whole] = 1
         return results
 
     def _draw_donor(self, results: dict) -> dict:
-        """Of some slices with hemorrhage that of the nearest height, as it comes to this step."""
+        """A slice with hemorrhage as it comes to this step, with ``masks`` of its windows."""
         dataset = results['dataset']
-        drawn = np.random.choice(np.flatnonzero(dataset.has_hemorrhage()), _CANDIDATES)
-        donors = [dataset.get_data_info(int(index)) for index in drawn]
-        donor = min(donors, key=lambda donor: abs(_height(donor) - results['height']))
+        index = int(np.random.choice(np.flatnonzero(dataset.has_hemorrhage())))
+        donor = dataset.get_data_info(index)
         if 'draw' in results:
             donor['draw'] = results['draw']  # it decides the resolution
         for step in dataset.pipeline.transforms:
             if step is self:
                 break
             donor = step(donor)
+        neighbors = (donor['img'].shape[2] - 2) // 2
+        donor['masks'] = [
+            (self._mask(dataset, index, donor, offset) == 1) * np.uint8(255)
+            for offset in range(-neighbors, neighbors + 1)
+        ]
         return donor
+
+    def _mask(
+        self, dataset: BaseDataset, index: int, donor: dict, offset: int
+    ) -> NDArray[np.uint8]:
+        """The mask of a donor's neighbour, if that is part of the data set; else nothing."""
+        scan = donor['scan']
+        place = scan.index(donor['img_path'])
+        neighbor = min(max(place + offset, 0), len(scan) - 1)
+        if neighbor == place:
+            return donor['gt_seg_map']
+        record = dataset.get_data_info(min(max(index + neighbor - place, 0), len(dataset) - 1))
+        if record['img_path'] != scan[neighbor]:
+            return np.zeros_like(donor['gt_seg_map'])
+        return self._load_mask(record)['gt_seg_map']
 
     def _donor_matrix(self, donor: dict, host: dict) -> NDArray[np.float64]:
         """(3, 3), from pixels of the host's shrunk slice to those of the donor's."""
@@ -132,19 +155,3 @@ def _box(share: NDArray[np.uint8], margin: int = 4) -> tuple[slice, slice]:
 
 def _shift(x: int, y: int) -> NDArray[np.float64]:
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
-
-
-def _height(record: dict) -> float:
-    return record['scan'].index(record['img_path']) / max(len(record['scan']) - 1, 1)
-
-
-def _inside_skull(brain: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Soft tissue that bone encloses: (H, W) of 0 and 1; 0 everywhere in an open skull."""
-    reach = np.ones((3, 3), np.uint8)
-    # Bone is 255, and a gap of two pixels is closed.
-    bone = cv2.dilate(cv2.inRange(brain, _TISSUE[1] + 1, 255), reach)
-    # From a rim that is added around, all that is open to it is filled likewise.
-    filled = cv2.copyMakeBorder(bone, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    cv2.floodFill(filled, None, (0, 0), 255)
-    outside = cv2.dilate(filled[1:-1, 1:-1] - bone, reach)
-    return cv2.bitwise_and(cv2.inRange(brain, *_TISSUE), cv2.bitwise_not(outside)) // 255

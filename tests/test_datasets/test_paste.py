@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from cranium.datasets import PasteHemorrhage
-from cranium.datasets.paste import _inside_skull
 
 from .test_alignment import loaded
 
@@ -18,8 +17,10 @@ class Donors:
         return np.array([False, True])
 
     def get_data_info(self, index):
-        assert index == 1
-        return dict(scan=['a', 'b'], img_path='b')
+        return dict(scan=['a', 'b'], img_path='ab'[index])
+
+    def __len__(self):
+        return 2
 
     def load(self, record):
         donor = loaded(10, (150, 160))
@@ -37,7 +38,17 @@ def host(paste, own=False):
 
 
 def still(**options):
-    return PasteHemorrhage(**dict(strength=(1, 1), shift=0, rotate=0) | options)
+    paste = PasteHemorrhage(**dict(strength=(1, 1), shift=0, rotate=0) | options)
+    paste._load_mask = upper_half
+    return paste
+
+
+def upper_half(record):
+    """What the mask file of the donor's lower neighbour holds."""
+    assert record['img_path'] == 'a'
+    mask = loaded(10, (150, 160))['gt_seg_map']
+    mask[320:] = 0
+    return dict(gt_seg_map=mask)
 
 
 @pytest.fixture(autouse=True)
@@ -91,25 +102,26 @@ def test_own_hemorrhage_is_kept_and_pasted_on_half_as_often():
     assert 8 < sum(size > 1600 for size in sizes) < 32
 
 
-def test_no_bleed_outside_a_closed_skull():
+def test_bone_and_fluid_take_no_bleed():
     paste = still()
-    results = host(paste)
-    results['img'][150:170, :, :] = 0  # a gap from side to side
-    results['img'][:, 165:175, :] = 0
-    before = results['img'].copy()
-    results = paste(results)
-    assert np.array_equal(results['img'], before)
-    assert not results['gt_seg_map'].any()
+    whole = paste(host(paste))['gt_seg_map']
+    x = int(np.nonzero(whole)[1].mean())
+    for gray in (10, 255):
+        np.random.seed(0)
+        results = host(paste)
+        results['img'][:, : x // 2, :-1] = gray
+        before = results['img'].copy()
+        results = paste(results)
+        assert np.array_equal(results['img'][:, : x // 2], before[:, : x // 2])
+        assert 0 < results['gt_seg_map'].sum() < whole.sum()
+        assert not results['gt_seg_map'][:, : x // 2 * 2].any()
 
 
-def test_inside_skull_by_hand():
-    brain = np.zeros((12, 12), np.uint8)
-    brain[1:11, 1:11] = 255
-    brain[3:9, 3:9] = 90
-    brain[4, 4] = 10  # fluid
-    inside = _inside_skull(brain)
-    assert inside.sum() == 36 - 1
-    assert inside[3, 3] == 1  # a thin bleed lies right at the bone
-    brain[1:4, 5] = 90  # a gap
-    brain[1:4, 4:7] = 90
-    assert not _inside_skull(brain).any()
+def test_neighbours_get_what_the_donors_neighbours_show():
+    paste = still()
+    results, before = paste(host(paste)), host(paste)['img']
+    changed = [(results['img'][..., i] != before[..., i]).sum() for i in range(4)]
+    # 'a', below the donor, bleeds in a part; above it the scan ends, and its own slice is repeated.
+    assert 0.5 < changed[0] / changed[1] < 0.75  # half of it, and what fades
+    assert changed[2] == changed[1]
+    assert changed[3] == 0
