@@ -1,7 +1,9 @@
+
 import numpy as np
 import pytest
 
-from cranium.datasets import PasteHemorrhage
+from cranium.datasets import CraniumDataset, LoadMask, LoadScan, PasteHemorrhage
+from tests.conftest import write_both_windows
 
 from .test_alignment import loaded
 
@@ -125,3 +127,30 @@ def test_neighbours_get_what_the_donors_neighbours_show():
     assert 0.5 < changed[0] / changed[1] < 0.75  # half of it, and what fades
     assert changed[2] == changed[1]
     assert changed[3] == 0
+
+
+@pytest.mark.parametrize(
+    'listed, bleeding',
+    [
+        # Slice 3 shows none; below slice 1 the scan ends, and the edge is repeated.
+        ((1, 2, 3, 4), (True, True, True, False, True)),
+        ((2, 3), (False, False, True, False, False)),
+    ],
+)
+def test_masks_of_a_donor_are_those_of_its_neighbours_in_the_data_set(
+    tree, tmp_path, listed, bleeding
+):
+    write_both_windows(tree)
+    names = tmp_path / 'names.txt'
+    names.write_text(''.join(f'049_{number:03d}\n' for number in listed))
+    paste = PasteHemorrhage()
+    dataset = CraniumDataset(
+        data_root=str(tree),
+        ann_file=str(names),
+        data_prefix=dict(img_path='images/train', seg_map_path='masks/train'),
+        pipeline=[LoadScan(neighbors=2, shrink=1), LoadMask(), paste],
+    )
+    dataset.has_hemorrhage = lambda: np.array(listed) == 2
+    donor = paste._draw_donor(dict(dataset=dataset))
+    assert [bool(mask.any()) for mask in donor['masks']] == list(bleeding)
+    assert np.array_equal(donor['masks'][2], 255 * donor['gt_seg_map'])
