@@ -6,7 +6,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from cranium.datasets.head_frame import frame_matrix
-from cranium.models.aligned_encoder_decoder import _map_back
+from cranium.models.aligned_encoder_decoder import _hysteresis, _map_back
 
 
 @pytest.fixture
@@ -62,6 +62,39 @@ def test_turned_and_mirrored_frame_maps_back():
     x, y, _ = matrix @ [13, 19, 1]
     rows, columns = np.nonzero(found.argmax(0).numpy())
     assert (columns.mean(), rows.mean()) == pytest.approx((x, y), abs=0.5)
+
+
+def test_hysteresis_by_hand():
+    log_odds = torch.tensor(
+        [
+            [2.0, -1.0, -3.0, -1.0],
+            [-3.0, -3.0, -1.0, -3.0],
+            [-3.0, -3.0, -3.0, -3.0],
+            [-1.0, 0.5, -3.0, -1.0],
+        ]
+    )
+    # A region goes on over corners; below it nothing is above 1.
+    assert _hysteresis(log_odds, -2, 1).tolist() == [
+        [1, 1, 0, 1],
+        [0, 0, 1, 0],
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+    ]
+    assert torch.equal(_hysteresis(log_odds, 0, 0), (log_odds > 0).long())
+    assert not _hysteresis(log_odds, -2, 3).any()
+
+
+def test_thresholds_decide_the_labels(model):
+    inputs = torch.rand(1, 2, 32, 32)
+    (plain,) = model.predict(inputs)
+    log_odds = plain.seg_logits.data[1] - plain.seg_logits.data[0]
+    assert torch.equal(plain.pred_sem_seg.data, plain.seg_logits.data.argmax(0, keepdim=True))
+    low, high = log_odds.quantile(0.2).item(), log_odds.max().item()
+    for thresholds, expected in (((low, high - 1e-4), True), ((low, high + 1e-4), False)):
+        model.test_cfg['thresholds'] = thresholds
+        (found,) = model.predict(inputs)
+        assert torch.equal(found.seg_logits.data, plain.seg_logits.data)
+        assert bool(found.pred_sem_seg.data.any()) is expected
 
 
 def test_without_a_frame_logits_stay():
