@@ -1,14 +1,16 @@
 """Hemorrhage of one patient in the head of another."""
 
+from itertools import takewhile
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from cranium.datasets.head_frame import frame_matrix, grown, shrink, warp
-from cranium.datasets.masks import LoadMask
 
 _TISSUE = (38, 230)  # gray values of the brain window that are neither air, fat, fluid nor bone
 _SOFT = 2.4  # pixels of the slice over which a bleed fades into the host
@@ -50,7 +52,6 @@ class PasteHemorrhage(BaseTransform):
         self.strength = strength
         self.shift = shift
         self.rotate = rotate
-        self._load_mask = LoadMask(cache=True)
 
     def transform(self, results: dict) -> dict:
         """Paste, at random.
@@ -103,30 +104,16 @@ class PasteHemorrhage(BaseTransform):
         donor = dataset.get_data_info(index)
         if 'draw' in results:
             donor['draw'] = results['draw']  # it decides the resolution
-        for step in dataset.pipeline.transforms:
-            if step is self:
-                break
+        steps = list(takewhile(lambda step: step is not self, dataset.pipeline.transforms))
+        for step in steps:
             donor = step(donor)
+        load = next(step for step in steps if isinstance(step, LoadAnnotations))
         neighbors = (donor['img'].shape[2] - 2) // 2
         donor['masks'] = [
-            (self._mask(dataset, index, donor, offset) == 1) * np.uint8(255)
+            (_neighbor_mask(dataset, index, donor, offset, load) == 1) * np.uint8(255)
             for offset in range(-neighbors, neighbors + 1)
         ]
         return donor
-
-    def _mask(
-        self, dataset: BaseDataset, index: int, donor: dict, offset: int
-    ) -> NDArray[np.uint8]:
-        """The mask of a donor's neighbour, if that is part of the data set; else nothing."""
-        scan = donor['scan']
-        place = scan.index(donor['img_path'])
-        neighbor = min(max(place + offset, 0), len(scan) - 1)
-        if neighbor == place:
-            return donor['gt_seg_map']
-        record = dataset.get_data_info(min(max(index + neighbor - place, 0), len(dataset) - 1))
-        if record['img_path'] != scan[neighbor]:
-            return np.zeros_like(donor['gt_seg_map'])
-        return self._load_mask(record)['gt_seg_map']
 
     def _donor_matrix(self, donor: dict, host: dict) -> NDArray[np.float64]:
         """(3, 3), from pixels of the host's shrunk slice to those of the donor's."""
@@ -140,6 +127,21 @@ class PasteHemorrhage(BaseTransform):
             for results in (host, donor)
         )
         return to_donor @ jitter @ np.linalg.inv(to_host)
+
+
+def _neighbor_mask(
+    dataset: BaseDataset, index: int, donor: dict, offset: int, load: BaseTransform
+) -> NDArray[np.uint8]:
+    """The mask of a donor's neighbour, if that is part of the data set; else nothing."""
+    scan = donor['scan']
+    place = scan.index(donor['img_path'])
+    neighbor = min(max(place + offset, 0), len(scan) - 1)
+    if neighbor == place:
+        return donor['gt_seg_map']
+    record = dataset.get_data_info(min(max(index + neighbor - place, 0), len(dataset) - 1))
+    if record['img_path'] != scan[neighbor]:
+        return np.zeros_like(donor['gt_seg_map'])
+    return load(record)['gt_seg_map']
 
 
 def _box(share: NDArray[np.uint8], margin: int = 4) -> tuple[slice, slice]:

@@ -85,8 +85,8 @@ def _map_back(logits: Tensor, sample: SegDataSample) -> Tensor:
 def _hysteresis(log_odds: Tensor, low: float, high: float) -> Tensor:
     """Label 1 where a region above ``low``, of eight neighbours, has a pixel above ``high``."""
     possible = log_odds > low
-    if low < high:
+    if low < high:  # else all regions are sure
         regions, _ = ndimage.label(possible.cpu().numpy(), structure=np.ones((3, 3), bool))
         sure = np.unique(regions[(log_odds > high).cpu().numpy()])
-        possible = torch.from_numpy(np.isin(regions, sure)).to(possible) & possible
+        possible = torch.from_numpy(np.isin(regions, sure)).to(possible)
     return possible.long()

@@ -12,7 +12,7 @@ class Donors:
 
     def __init__(self, paste):
         self.pipeline = self
-        self.transforms = [self.load, paste, None]
+        self.transforms = [self.load, UpperHalf(), paste, None]
 
     def has_hemorrhage(self):
         return np.array([False, True])
@@ -39,17 +39,19 @@ def host(paste, own=False):
 
 
 def still(**options):
-    paste = PasteHemorrhage(**dict(strength=(1, 1), shift=0, rotate=0) | options)
-    paste._load_mask = upper_half
-    return paste
+    return PasteHemorrhage(**dict(strength=(1, 1), shift=0, rotate=0) | options)
 
 
-def upper_half(record):
-    """What the mask file of the donor's lower neighbour holds."""
-    assert record['img_path'] == 'a'
-    mask = loaded(10, (150, 160))['gt_seg_map']
-    mask[320:] = 0
-    return dict(gt_seg_map=mask)
+class UpperHalf(LoadMask):
+    """Loads what the mask file of the donor's lower neighbour holds; the donor has its mask."""
+
+    def transform(self, record):
+        if 'gt_seg_map' in record:
+            return record
+        assert record['img_path'] == 'a'
+        mask = loaded(10, (150, 160))['gt_seg_map']
+        mask[320:] = 0
+        return record | dict(gt_seg_map=mask)
 
 
 @pytest.fixture(autouse=True)
