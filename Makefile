@@ -28,7 +28,7 @@ $(VENV)/installed: constraints.txt pyproject.toml setup.py $(wildcard */__init__
 	$(BIN)/python -m pip install -c constraints.txt -e '.[test,dev]'
 	@touch $@
 
-quickstart: install ## train and test a small model on data/sample (about 3 minutes)
+quickstart: install ## train and test a small model on data/sample (about 5 minutes)
 	python tools/prepare_dataset.py --source data/sample --out $(WORK)/data --overwrite
 	mim train mmseg $(CONFIG).py --work-dir $(WORK)
 	mim test mmseg $(CONFIG).py --checkpoint $(WORK)/iter_400.pth --work-dir $(WORK)/test --out $(WORK)/predictions

@@ -1,5 +1,4 @@
-# To try an idea: the coarse steps of unet-cranium_small alone, 5 minutes of one core. The ablations of
-# docs/results.md are this and a setting.
+# To try an idea: the coarse steps of unet-cranium_small alone, 5 minutes of one core.
 # Prepare: python tools/prepare_dataset.py --window brain-bone
 # Train:   mim train mmseg configs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80.py
 # Test:    mim test mmseg configs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80.py --checkpoint work_dirs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80/iter_1000.pth
