@@ -94,11 +94,10 @@ class AlignHead(BaseTransform):
 
         matrix = to_slice(mirror=False)
         to_frame = warps(matrix, size, deform)
-        channels = cv2.split(image)
         results['mirrored'] = warps(to_slice(mirror=True), size, deform)(
-            channels[(len(channels) - 1) // 2]
+            cv2.extractChannel(image, (image.shape[2] - 1) // 2)
         )
-        results['img'] = cv2.merge(list(map(to_frame, channels)))
+        results['img'] = to_frame(image)
         results['img_shape'] = size
         results['frame'] = grown(matrix, factor)
         results['spacing'] = spacing

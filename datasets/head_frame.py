@@ -94,12 +94,12 @@ def warp(image: NDArray, matrix: NDArray, size: tuple[int, int]) -> NDArray:
     """Resample an image, linearly, by an affine map from target to source pixels.
 
     Args:
-        image (ndarray): (H, W), source.
+        image (ndarray): (H, W) or (H, W, C), source.
         matrix (ndarray): (3, 3), from target to source pixels.
         size (tuple): Height and width of the target.
 
     Returns:
-        ndarray: (height, width), 0 where the source ends.
+        ndarray: (height, width) or (height, width, C), 0 where the source ends.
     """
     return warps(matrix, size)(image)
 
@@ -116,7 +116,7 @@ def warps(
             moved before the matrix applies: an elastic deformation.
 
     Returns:
-        Callable: From an image, (H, W), to one of (height, width), 0 where the source ends.
+        Callable: As ``warp``.
     """
     height, width = size
     if shift is None:
@@ -134,15 +134,15 @@ def shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """Shrink an image by a whole factor, each pixel the mean of those that it covers.
 
     Args:
-        image (ndarray): (H, W).
+        image (ndarray): (H, W) or (H, W, C).
         factor (int): 1 changes nothing.
 
     Returns:
-        ndarray: (H // factor, W // factor).
+        ndarray: (H // factor, W // factor) or (H // factor, W // factor, C).
     """
     if factor == 1:
         return image
-    height, width = (length // factor for length in image.shape)
+    height, width = (length // factor for length in image.shape[:2])
     whole = image[: height * factor, : width * factor]
     return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
 

@@ -1,5 +1,6 @@
 """Hemorrhage of one patient in the head of another."""
 
+from functools import reduce
 from itertools import takewhile
 
 import cv2
@@ -67,35 +68,48 @@ class PasteHemorrhage(BaseTransform):
             return results
         donor = self._draw_donor(results)
         matrix = self._donor_matrix(donor, results)
-        image, mask = results['img'], results['gt_seg_map']
-        size, factor = image.shape[:2], results['shrink']
+        image, factor = results['img'], results['shrink']
 
-        masks = donor['masks']
-        middle = len(masks) // 2
-        shares = [warp(shrink(mask, factor), matrix, size) for mask in masks]
-        if not shares[middle].any():
+        # Only where the bleed is and where it comes to is anything computed.
+        source = _box(reduce(cv2.max, donor['masks']), factor)
+        target = _reached(source, matrix, image.shape[:2])
+        part = image[target]
+        if not part.size:
             return results  # beyond the edge
-        rows, columns = _box(np.maximum.reduce(shares))
-        part, corner = image[rows, columns], _shift(columns.start, rows.start)
-        # The bone window keeps its own skull.
-        tissues = [cv2.inRange(part[..., i], *_TISSUE) // 255 for i in range(len(masks))]
-        strength = np.random.uniform(*self.strength)
-        for i, (share, tissue) in enumerate(zip(shares, tissues)):
-            soft = share[rows, columns].astype(np.float32) / 255
-            weight = np.maximum(soft, cv2.GaussianBlur(soft, (0, 0), _SOFT / factor))
-            weight *= strength * tissue
-            channel = np.ascontiguousarray(donor['img'][..., i])
-            pasted = warp(channel, matrix @ corner, weight.shape)
-            part[..., i] = (1 - weight) * part[..., i] + weight * pasted + 0.5
+        inside, count = _whole(source, factor), len(donor['masks'])
+        bleeds = [cv2.compare(mask[inside], 1, cv2.CMP_EQ) for mask in donor['masks']]  # 0 or 255
+        to_source, size = _shift(source, -1) @ matrix @ _shift(target), part.shape[:2]
+        windows = part[..., :count]  # the bone window keeps its own skull
+        share = warp(shrink(cv2.merge(bleeds), factor), to_source, size).reshape(windows.shape)
+        pasted = warp(donor['img'], matrix @ _shift(target), size)[..., :count]
+        tissue = self._blend(windows, pasted, share.astype(np.float32) / 255, factor)
 
-        rows, columns = (slice(factor * box.start, factor * box.stop) for box in (rows, columns))
-        to_whole, from_whole = grown(np.eye(3), factor), np.linalg.inv(grown(np.eye(3), factor))
-        matrix = to_whole @ matrix @ from_whole @ _shift(columns.start, rows.start)
-        part = mask[rows, columns]
-        whole = warp(masks[middle], matrix, part.shape) > 127
-        whole &= cv2.resize(tissues[middle], part.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
-        part[whole] = 1
+        # The mask is of the whole size.
+        target, to_whole = _whole(target, factor), grown(np.eye(3), factor)
+        to_donor = to_whole @ matrix @ np.linalg.inv(to_whole)
+        part = results['gt_seg_map'][target]
+        bleed = warp(bleeds[count // 2], _shift(inside, -1) @ to_donor @ _shift(target), part.shape)
+        taken = np.ascontiguousarray(tissue[..., count // 2]).astype(np.uint8)
+        taken = cv2.resize(taken, part.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        part[(bleed > 127) & (taken > 0)] = 1
         return results
+
+    def _blend(
+        self,
+        windows: NDArray[np.uint8],
+        pasted: NDArray[np.uint8],
+        share: NDArray[np.float32],
+        factor: int,
+    ) -> NDArray[np.bool_]:
+        """Blend into windows what is pasted, by its share of each pixel; return what took it.
+
+        All are (height, width, windows); the first is changed in place.
+        """
+        faded = cv2.GaussianBlur(share, (0, 0), _SOFT / factor).reshape(share.shape)
+        tissue = (windows >= _TISSUE[0]) & (windows <= _TISSUE[1])
+        weight = np.maximum(share, faded) * np.random.uniform(*self.strength) * tissue
+        windows[:] = (1 - weight) * windows + weight * pasted + 0.5
+        return tissue
 
     def _draw_donor(self, results: dict) -> dict:
         """A slice with hemorrhage as it comes to this step, with ``masks`` of its windows."""
@@ -110,7 +124,7 @@ class PasteHemorrhage(BaseTransform):
         load = next(step for step in steps if isinstance(step, LoadAnnotations))
         neighbors = (donor['img'].shape[2] - 2) // 2
         donor['masks'] = [
-            (_neighbor_mask(dataset, index, donor, offset, load) == 1) * np.uint8(255)
+            _neighbor_mask(dataset, index, donor, offset, load)
             for offset in range(-neighbors, neighbors + 1)
         ]
         return donor
@@ -144,16 +158,34 @@ def _neighbor_mask(
     return load(record)['gt_seg_map']
 
 
-def _box(share: NDArray[np.uint8], margin: int = 4) -> tuple[slice, slice]:
-    """Rows and columns that hold all that is not 0, and a margin for what is blurred."""
-    found = []
-    for axis in (1, 0):
-        (inside,) = np.nonzero(share.any(axis=axis))
-        found.append(
-            slice(max(inside[0] - margin, 0), min(inside[-1] + margin + 1, share.shape[1 - axis]))
-        )
-    return tuple(found)
+def _box(mask: NDArray[np.uint8], factor: int, margin: int = 4) -> tuple[slice, slice]:
+    """Rows and columns of the shrunk slice with all that is not 0, and a margin to fade in."""
+    x, y, width, height = cv2.boundingRect(mask)
+    return tuple(
+        slice(max(start // factor - margin, 0), min((start + length) // factor + margin, end))
+        for start, length, end in zip((y, x), (height, width), np.array(mask.shape) // factor)
+    )
 
 
-def _shift(x: int, y: int) -> NDArray[np.float64]:
-    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
+def _reached(
+    source: tuple[slice, slice], matrix: NDArray[np.float64], size: tuple[int, int]
+) -> tuple[slice, slice]:
+    """Rows and columns of the target, (height, width), that come from a box of the source."""
+    rows, columns = source
+    corners = [(x, y, 1) for x in (columns.start, columns.stop) for y in (rows.start, rows.stop)]
+    x, y, _ = np.linalg.inv(matrix) @ np.transpose(corners)
+    return tuple(
+        slice(max(int(found.min()), 0), max(min(int(found.max()) + 1, end), 0))
+        for found, end in zip((y, x), size)
+    )
+
+
+def _whole(box: tuple[slice, slice], factor: int) -> tuple[slice, slice]:
+    """A box of a shrunk slice in pixels of the whole one."""
+    return tuple(slice(factor * side.start, factor * side.stop) for side in box)
+
+
+def _shift(box: tuple[slice, slice], sign: int = 1) -> NDArray[np.float64]:
+    """From pixels of a box to those of its image; with -1 the other way."""
+    rows, columns = box
+    return np.array([[1, 0, sign * columns.start], [0, 1, sign * rows.start], [0, 0, 1.0]])

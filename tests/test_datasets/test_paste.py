@@ -154,4 +154,4 @@ def test_masks_of_a_donor_are_those_of_its_neighbours_in_the_data_set(
     dataset.has_hemorrhage = lambda: np.array(listed) == 2
     donor = paste._draw_donor(dict(dataset=dataset))
     assert [bool(mask.any()) for mask in donor['masks']] == list(bleeding)
-    assert np.array_equal(donor['masks'][2], 255 * donor['gt_seg_map'])
+    assert np.array_equal(donor['masks'][2], donor['gt_seg_map'])
