@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from cranium.evaluation.comparison import compare_runs
 from cranium.evaluation.results import Results, format_figure
 
 COLUMNS = (
@@ -23,6 +24,14 @@ COLUMNS = (
     'split',
     'config',
 )
+
+# Columns of a row of an ablation, by the figure that each holds.
+ABLATION = {
+    'Dice by slice [95 %]': 'slice/dice_mean',
+    'slice AUC [95 %]': 'detection/slice_auc',
+    'lesion sensitivity': 'lesion/sensitivity',
+    'false positive lesions a slice': 'lesion/false_positives_per_slice',
+}
 
 
 class Row(NamedTuple):
@@ -95,7 +104,45 @@ def format_results(runs: Sequence[Results]) -> str:
     Returns:
         str: Lines without a final line break.
     """
-    lines = [COLUMNS, ('---',) * len(COLUMNS), *map(_cells, runs)]
+    return _markdown(COLUMNS, map(_cells, runs))
+
+
+def format_ablation(runs: Mapping[str, Results]) -> str:
+    """A Markdown table with a row a run, each against the first on the same patients.
+
+    The difference is of the authors' Dice by patient; its interval is over patients, and does not
+    hold what another training would change.
+
+    Args:
+        runs (mapping): Two or more results by name.
+
+    Returns:
+        str: Lines without a final line break.
+
+    Raises:
+        ValueError: If the runs were not tested on the same slices.
+    """
+    differences = [None, *compare_runs([run.records for run in runs.values()])]
+    rows = []
+    for (name, run), found in zip(runs.items(), differences):
+        difference = (
+            f'{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]' if found else ''
+        )
+        figures = [run.figures[figure] for figure in ABLATION.values()]
+        rows.append(
+            (
+                name,
+                f'{run.figures["patient/authors_dice"].value:.3f}',
+                difference,
+                *(format_figure(figure) for figure in figures[:2]),
+                *(f'{figure.value:.3f}' for figure in figures[2:]),
+            )
+        )
+    return _markdown(('', 'Dice by patient', 'difference [95 %]', *ABLATION), rows)
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ('---',) * len(header), *rows]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
 
