@@ -20,6 +20,7 @@ from cranium.evaluation.records import (
     parse_name,
     read_diagnosis,
     read_manifest,
+    smooth_scores,
     with_types,
 )
 from cranium.evaluation.results import (
@@ -65,6 +66,8 @@ class HemorrhageMetric(BaseMetric):
             authors of ct-ich leave out 070. Defaults to none.
         operating_point (str, optional): ``summary.json`` of a run on validation patients, the
             thresholds of which give sensitivity and specificity here.
+        score_smoothing (float): Standard deviation, in slices, of a Gaussian by which the scores of
+            a scan are smoothed; see :func:`smooth_scores`. Defaults to 0: each slice by itself.
         ignore_index (int): True label of pixels that do not count. Defaults to 255.
         output_dir (str, optional): Where to write the predicted masks; ``mim test --out`` sets it.
         keep_results (bool): Set by ``mim test --out`` too, without effect.
@@ -79,6 +82,7 @@ class HemorrhageMetric(BaseMetric):
         diagnosis: str | None = None,
         leave_out_patients: Sequence[str] = (),
         operating_point: str | None = None,
+        score_smoothing: float = 0.0,
         ignore_index: int = 255,
         output_dir: str | None = None,
         keep_results: bool = False,
@@ -92,6 +96,7 @@ class HemorrhageMetric(BaseMetric):
         self.diagnosis = read_diagnosis(diagnosis) if diagnosis else None
         self.operating_point = read_operating_point(operating_point) if operating_point else None
         self.leave_out_patients = tuple(leave_out_patients)
+        self.score_smoothing = score_smoothing
         self.ignore_index = ignore_index
         self.output_dir = output_dir
 
@@ -118,6 +123,8 @@ class HemorrhageMetric(BaseMetric):
         Returns:
             dict[str, float]: The handful of figures that is logged.
         """
+        if self.score_smoothing:
+            results = smooth_scores(results, self.score_smoothing)
         if self.report and results:
             results = with_types(results, self._types(results[0]))
         about = self._provenance(results) if self.report else {}

@@ -157,6 +157,28 @@ def measure_slice(
     )
 
 
+def smooth_scores(records: Sequence[SliceRecord], slices: float) -> list[SliceRecord]:
+    """Score each slice with its neighbours: hemorrhage goes on from slice to slice, noise does not.
+
+    Args:
+        records (sequence): Records; those of a patient need not come together.
+        slices (float): Standard deviation of the Gaussian weights along the scan, in slices.
+
+    Returns:
+        list[SliceRecord]: The same in the same order, with the weighted means as scores. Where
+        slices of a scan are missing, the weights of the others make up for them.
+    """
+    numbers, scores = (np.array([getattr(r, name) for r in records]) for name in ('slice', 'score'))
+    patients = np.array([r.patient for r in records])
+    smooth = np.empty(len(records))
+    for patient in np.unique(patients):
+        (scan,) = np.nonzero(patients == patient)
+        distances = np.subtract.outer(numbers[scan], numbers[scan]) / slices
+        weights = np.exp(-(distances**2) / 2)
+        smooth[scan] = weights @ scores[scan] / weights.sum(axis=1)
+    return [replace(record, score=float(score)) for record, score in zip(records, smooth)]
+
+
 def with_types(
     records: Iterable[SliceRecord], diagnosis: Mapping[tuple[str, int], tuple[str, ...]]
 ) -> list[SliceRecord]:

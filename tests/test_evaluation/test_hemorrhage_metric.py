@@ -192,6 +192,17 @@ class TestProbabilities:
         evaluate(HemorrhageMetric(report=True, results_dir=str(tmp_path)), of=[sample])
         assert results.read_results(tmp_path).records[0].score == -2.5
 
+    def test_slices_of_a_scan_score_together(self, tmp_path):
+        samples = [
+            data_sample(name, self.TRUTH, 0 * self.TRUTH, np.float32([[[0] * 4], [[high] * 4]]))
+            for name, high in (('049_003', 0), ('050_001', 8), ('049_004', 6))
+        ]
+        metric = HemorrhageMetric(report=True, results_dir=str(tmp_path), score_smoothing=1.0)
+        evaluate(metric, of=samples)
+        scores = {r.name: r.score for r in results.read_results(tmp_path).records}
+        expected = {'049_003': 2.2652, '049_004': 3.7348, '050_001': 8}
+        assert scores == pytest.approx(expected, abs=1e-4)
+
     def test_nan(self, tmp_path):
         with pytest.raises(ValueError, match='049_001: some probabilities are nan'):
             self.score([[[np.nan, 0, 0, 0]], [[0, 0, 0, 0]]], tmp_path)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cranium.evaluation import measures, records
 
@@ -14,6 +15,39 @@ PREDICTION[5, 7] = 1
 
 def measure(truth=TRUTH, prediction=PREDICTION, probability=None, **about):
     return records.measure_slice(truth, prediction, probability, patient='049', slice=7, **about)
+
+
+class TestSmoothScores:
+    @staticmethod
+    def of(*slices):
+        return [
+            records.SliceRecord(patient, number, 0, 0, 0, 1, score=score)
+            for patient, number, score in slices
+        ]
+
+    def test_literal(self):
+        # Beside 1 the weight is exp(-1/2): (0 * 1 + 6 * 0.6065) / 1.6065, and the other way.
+        found = records.smooth_scores(self.of(('049', 3, 0.0), ('049', 4, 6.0)), 1.0)
+        assert [r.score for r in found] == pytest.approx([2.2652, 3.7348], abs=1e-4)
+
+    def test_another_patient_and_a_far_slice_have_no_say(self):
+        found = records.smooth_scores(
+            self.of(('049', 1, 1.0), ('050', 1, 5.0), ('049', 90, 7.0)), 1.0
+        )
+        assert [r.score for r in found] == pytest.approx([1.0, 5.0, 7.0])
+        assert [r.name for r in found] == ['049_001', '050_001', '049_090']
+
+    def test_equals_scipy_within_a_whole_scan(self):
+        scores = np.random.default_rng(0).normal(0, 5, 40)
+        shuffled = np.random.default_rng(1).permutation(40)
+        found = records.smooth_scores(self.of(*(('049', i, scores[i]) for i in shuffled)), 1.5)
+        expected = ndimage.gaussian_filter1d(scores, 1.5, truncate=9)[shuffled]
+        inside = (shuffled >= 14) & (shuffled < 26)
+        assert np.array([r.score for r in found])[inside] == pytest.approx(expected[inside])
+
+    def test_a_score_that_is_not_known_stays_so(self):
+        found = records.smooth_scores(self.of(('049', 1, np.nan), ('050', 1, 2.0)), 1.0)
+        assert np.isnan(found[0].score) and found[1].score == 2.0
 
 
 class TestMeasureSlice:
