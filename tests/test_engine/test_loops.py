@@ -31,6 +31,7 @@ def stop_and_resume(tree, work_dir, **options):
     return parts, runner
 
 
+@pytest.mark.slow
 def test_a_resumed_training_equals_an_undisturbed_one(tree, tmp_path):
     """With augmentation, dropout, and a validation that the resumed part does not repeat."""
     options = {'train_dataloader.sampler.hemorrhage_share': 0.5, 'train_cfg.val_interval': 3}
@@ -45,6 +46,7 @@ def test_a_resumed_training_equals_an_undisturbed_one(tree, tmp_path):
         assert_equal(undisturbed, weights(resumed))
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_to_be_thrown_away(tree, tmp_path, monkeypatch):
     loaded = []
     prepare_data = CraniumDataset.prepare_data

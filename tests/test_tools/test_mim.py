@@ -160,6 +160,7 @@ test_evaluator = val_evaluator
 """
 
 
+@pytest.mark.slow
 def test_predecessors_configs_train_and_test_unchanged(tree, tmp_path):
     """Its way: relative data/, PYTHONPATH, its custom_imports, IoUMetric, no visualizer backend."""
     (tmp_path / 'model.py').write_text(PREDECESSOR)
