@@ -83,6 +83,7 @@ def test_the_seed_comes_from_the_checkpoint(tree, tmp_path):
     assert len(seeds) == 7 and len(set(seeds)) == 1
 
 
+@pytest.mark.slow
 def test_another_sampler_is_treated_as_mmengine_does(tree, tmp_path, monkeypatch):
     """It advances by loading: the same slices, though not the same augmentation."""
     drawn = []
