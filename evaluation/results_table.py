@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from cranium.evaluation.comparison import compare_runs
 from cranium.evaluation.results import Results, format_figure
 
 COLUMNS = (
@@ -122,6 +121,9 @@ def format_ablation(runs: Mapping[str, Results]) -> str:
     Raises:
         ValueError: If the runs were not tested on the same slices.
     """
+    # Here, as scipy.stats takes half a second to import, and other tables do without.
+    from cranium.evaluation.comparison import compare_runs
+
     differences = [None, *compare_runs([run.records for run in runs.values()])]
     rows = []
     for (name, run), found in zip(runs.items(), differences):
