@@ -20,7 +20,7 @@ if __name__ == 'datasets':
             sys.modules[name.removeprefix('cranium.')] = module
 else:
     importlib.import_module('cranium.engine')  # before anything of mmseg
-    from .alignment import AddHeadChannels, AlignHead
+    from .alignment import AlignHead
     from .cranium_dataset import CraniumDataset
     from .crops import CropOnHemorrhage
     from .intensity import DistortWindow
@@ -31,7 +31,6 @@ else:
     from .scan import LoadScan
 
     __all__ = [
-        'AddHeadChannels',
         'AlignHead',
         'BalancedSampler',
         'CoarseFirst',

@@ -1,4 +1,4 @@
-"""Bringing slices into the frame of the head, and what can be said of a pixel there."""
+"""Bringing slices into the frame of the head."""
 
 from collections.abc import Callable
 
@@ -26,8 +26,7 @@ class AlignHead(BaseTransform):
 
     Modified keys: ``img`` ((height, width, C) uint8), ``img_shape``, ``gt_seg_map``.
 
-    Added keys: ``mirrored`` ((height, width) uint8: the slice with left and right of the head
-    exchanged), ``frame`` ((3, 3), from pixels of the frame to pixels of the slice), ``spacing``.
+    Added keys: ``frame`` ((3, 3), from pixels of the frame to pixels of the slice), ``spacing``.
 
     Lengths are in pixels of the slice as it was loaded, so that another frame is two settings.
 
@@ -80,24 +79,15 @@ class AlignHead(BaseTransform):
         Returns:
             dict: The same, in the frame.
         """
-        image, factor = results['img'], results['shrink']
+        factor = results['shrink']
         coarse = results.get('coarse', 1)
         size = tuple(length // coarse for length in self.size)
         spacing = coarse * self.spacing  # of a pixel of the frame, in those of the slice
         augment, deform = self._draw_affine(spacing), self._draw_elastic(size, spacing)
-
-        def to_slice(mirror: bool) -> NDArray:
-            center, angle = results['head_center'], results['head_angle']
-            return frame_matrix(
-                center, angle, spacing / factor, size, mirror=mirror, augment=augment
-            )
-
-        matrix = to_slice(mirror=False)
+        center, angle = results['head_center'], results['head_angle']
+        matrix = frame_matrix(center, angle, spacing / factor, size, augment)
         to_frame = warps(matrix, size, deform)
-        results['mirrored'] = warps(to_slice(mirror=True), size, deform)(
-            cv2.extractChannel(image, (image.shape[2] - 1) // 2)
-        )
-        results['img'] = to_frame(image)
+        results['img'] = to_frame(results['img'])
         results['img_shape'] = size
         results['frame'] = grown(matrix, factor)
         results['spacing'] = spacing
@@ -147,57 +137,3 @@ def _warp_mask(
     if (ignored := mask == _IGNORE).any():
         warped[share(ignored) > 127] = _IGNORE
     return warped
-
-
-@TRANSFORMS.register_module()
-class AddHeadChannels(BaseTransform):
-    """Add what anatomy and symmetry say of a pixel as channels.
-
-    Required keys: those of ``AlignHead``.
-
-    Modified keys: ``img``, now (height, width, C + 2 or 3 or 5) float32, with these after its own
-    channels:
-
-    1. ``symmetry``: the mirrored slice, 0 to 255;
-    2. ``symmetry``: the slice less the mirrored one, both smoothed, -255 to 255: a bleed on one
-       side stands out;
-    3. ``position``: distance from the midline, 0 to 1 at the edge of the frame;
-    4. ``position``: place between front and back, -1 to 1;
-    5. ``position``: height in the scan, -1 to 1.
-
-    Args:
-        symmetry (bool): Defaults to True.
-        position (bool): Defaults to True.
-        smooth (float): Standard deviation of the smoothing, in pixels of the slice. Defaults to 7.
-    """
-
-    def __init__(self, symmetry: bool = True, position: bool = True, smooth: float = 7.0) -> None:
-        self.symmetry = symmetry
-        self.position = position
-        self.smooth = smooth
-
-    def transform(self, results: dict) -> dict:
-        """Add the channels.
-
-        Args:
-            results (dict): See the class.
-
-        Returns:
-            dict: The same with more channels.
-        """
-        image = results['img'].astype(np.float32)
-        channels = list(cv2.split(image))
-        if self.symmetry:
-            middle, mirrored = channels[(len(channels) - 1) // 2], results['mirrored']
-            mirrored = mirrored.astype(np.float32)
-            difference = cv2.GaussianBlur(
-                middle - mirrored, (0, 0), self.smooth / results['spacing']
-            )
-            channels += [mirrored, difference]
-        if self.position:
-            y, x = np.ogrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j]
-            height = 2 * results['height'] - 1
-            channels += [np.full(image.shape[:2], c, np.float32) for c in (np.abs(x), y, height)]
-        # In memory the channels come first, as a tensor's do: PackSegInputs has nothing to copy.
-        results['img'] = np.stack(channels).transpose(1, 2, 0)
-        return results

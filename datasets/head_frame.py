@@ -64,8 +64,6 @@ def frame_matrix(
     angle: float,
     spacing: float,
     size: tuple[int, int],
-    *,
-    mirror: bool = False,
     augment: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Map pixels of the frame to pixels of the slice.
@@ -75,7 +73,6 @@ def frame_matrix(
         angle (float): By which the head is turned, in degrees.
         spacing (float): Pixels of the slice for a pixel of the frame.
         size (tuple): Height and width of the frame.
-        mirror (bool): Whether left and right of the head change places. Defaults to False.
         augment (ndarray, optional): (3, 3), an affine map of the frame about its centre that comes
             first. Defaults to the identity.
 
@@ -84,10 +81,9 @@ def frame_matrix(
     """
     height, width = size
     to_center = np.array([[1, 0, -(width - 1) / 2], [0, 1, -(height - 1) / 2], [0, 0, 1.0]])
-    reflect = np.diag([-1.0 if mirror else 1.0, 1, 1])
     cos, sin = np.cos(np.radians(angle)) * spacing, np.sin(np.radians(angle)) * spacing
     to_slice = np.array([[cos, -sin, center[0]], [sin, cos, center[1]], [0, 0, 1.0]])
-    return to_slice @ reflect @ (np.eye(3) if augment is None else augment) @ to_center
+    return to_slice @ (np.eye(3) if augment is None else augment) @ to_center
 
 
 def warp(image: NDArray, matrix: NDArray, size: tuple[int, int]) -> NDArray:

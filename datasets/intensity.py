@@ -13,10 +13,10 @@ class DistortWindow(BaseTransform):
 
     mmseg's PhotoMetricDistortion goes through hue and saturation, which a gray image has none of;
     here the first three are one table of 256 entries. Air (0) stays air. The bone window, which
-    shows the skull, stays as it is; the neighbours and the mirrored slice change alike.
+    shows the skull, stays as it is; the neighbours change alike.
 
-    Required keys: ``img`` ((H, W, C) uint8, the bone window last), optionally ``mirrored`` and
-    ``spacing`` (pixels of the slice for one of the image, else 1).
+    Required keys: ``img`` ((H, W, C) uint8, the bone window last), optionally ``spacing`` (pixels
+    of the slice for one of the image, else 1).
 
     Args:
         brightness (float): Standard deviation of the shift, as a share of the window. Defaults
@@ -63,21 +63,17 @@ class DistortWindow(BaseTransform):
             dict: The same; types and shapes are kept.
         """
         *channels, bone = cv2.split(results['img'])
-        mirrored = results.get('mirrored')
         # One channel below the other: OpenCV is fastest on an image of one channel.
-        brains = np.concatenate(channels if mirrored is None else [*channels, mirrored])
+        brains = np.concatenate(channels)
         if np.random.random() < self.curve_prob:
             brains = cv2.LUT(brains, self._draw_curve())
         if np.random.random() < self.blur_prob:
             sigma = np.random.uniform(*self.blur) / results.get('spacing', 1)
-            for image in np.split(brains, len(brains) // len(bone)):
+            for image in np.split(brains, len(channels)):
                 cv2.GaussianBlur(image, (0, 0), sigma, dst=image)
         if np.random.random() < self.noise_prob:
             brains = _add_noise(brains, 255 * np.random.uniform(0, self.noise))
-        images = np.split(brains, len(brains) // len(bone))
-        if mirrored is not None:
-            results['mirrored'] = images.pop()
-        results['img'] = cv2.merge([*images, bone])
+        results['img'] = cv2.merge([*np.split(brains, len(channels)), bone])
         return results
 
     def _draw_curve(self) -> NDArray[np.uint8]:

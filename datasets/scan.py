@@ -27,8 +27,7 @@ class LoadScan(BaseTransform):
 
     Added keys: ``img`` ((H, W, C) uint8: the brain windows from the lowest neighbour to the
     highest, then the bone window; shrunk), ``shrink``, ``ori_shape``, ``img_shape``,
-    ``head_center`` (x and y in pixels of ``img``), ``head_angle`` (degrees), ``height`` (0 at the
-    lowest slice of the scan, 1 at the highest).
+    ``head_center`` (x and y in pixels of ``img``), ``head_angle`` (degrees).
 
     Args:
         neighbors (int): Slices on each side. Defaults to 1.
@@ -86,7 +85,6 @@ class LoadScan(BaseTransform):
         results['img_shape'] = this.brain.shape
         results['head_center'] = this.center
         results['head_angle'] = self._angle(scan, read)
-        results['height'] = index / max(len(scan) - 1, 1)
         return results
 
     def _read(self, path: str) -> '_Slice':

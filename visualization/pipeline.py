@@ -85,8 +85,6 @@ def _cells(stages: Sequence[Stage]) -> list[tuple[str, NDArray, NDArray | None]]
     middle = (stages[0].image.shape[2] - 1) // 2
     cells = [(stage.name, stage.image[..., middle], stage.mask) for stage in stages]
     last = stages[-1].image
-    if len(stages) > 1 and last.shape[2] > stages[-2].image.shape[2]:
-        cells.pop()  # it only added channels, which follow
     others = [i for i in range(last.shape[2]) if i != middle]
     return cells + [(f'channel {i}', last[..., i], None) for i in others]
 

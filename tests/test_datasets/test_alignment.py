@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cranium.datasets import AddHeadChannels, AlignHead
+from cranium.datasets import AlignHead
 
 from .test_head_frame import head
 
@@ -19,7 +19,6 @@ def loaded(angle=0.0, center=(160, 170), neighbors=1):
         img_shape=(325, 325),
         head_center=center,
         head_angle=angle,
-        height=0.25,
         gt_seg_map=mask,
     )
 
@@ -45,16 +44,8 @@ def test_mask_is_where_the_frame_says():
 
 
 def test_symmetric_head_equals_its_mirror_image():
-    results = AlignHead((192, 160), 2.9)(loaded(20))
-    assert np.abs(results['img'][..., 1].astype(int) - results['mirrored']).mean() < 2
-
-
-def test_mirrored_slice_is_augmented_alike():
-    """Whatever is done to it, a symmetric head has the same mirror image at the same place."""
-    np.random.seed(0)
-    for _ in range(5):
-        results = AlignHead((192, 160), 2.9, **AUGMENT)(loaded())
-        assert np.abs(results['img'][..., 1].astype(int) - results['mirrored']).mean() < 3
+    image = AlignHead((192, 160), 2.9)(loaded(20))['img'].astype(int)
+    assert np.abs(image - image[:, ::-1]).mean() < 2
 
 
 def test_flip_exchanges_left_and_right():
@@ -120,23 +111,3 @@ def test_ignored_pixels_stay_ignored():
     results = loaded()
     results['gt_seg_map'][:] = 255
     assert np.unique(AlignHead((64, 64), 2.9)(results)['gt_seg_map']).tolist() == [255]
-
-
-def test_channels_by_hand():
-    image = np.zeros((3, 5, 4), np.uint8)
-    image[..., 1] = 100
-    results = dict(img=image, mirrored=np.full((3, 5), 40, np.uint8), height=0.75, spacing=2)
-    out = AddHeadChannels()(results)['img']
-    assert out.shape == (3, 5, 9)
-    assert out.dtype == np.float32
-    assert out[..., 4].tolist() == [[40] * 5] * 3
-    assert out[..., 5] == pytest.approx(np.full((3, 5), 60), abs=1e-3)
-    assert out[1, :, 6].tolist() == [1, 0.5, 0, 0.5, 1]
-    assert out[:, 2, 7].tolist() == [-1, 0, 1]
-    assert np.unique(out[..., 8]).tolist() == [0.5]
-
-
-@pytest.mark.parametrize('symmetry, position, channels', [(True, False, 6), (False, True, 7)])
-def test_channels_are_a_choice(symmetry, position, channels):
-    results = AlignHead((64, 64), 4)(loaded())
-    assert AddHeadChannels(symmetry, position)(results)['img'].shape == (64, 64, channels)

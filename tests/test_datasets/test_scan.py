@@ -37,7 +37,6 @@ def test_neighbours_and_bone_are_channels(scan):
     assert results['ori_shape'] == (130, 130)
     assert results['img_shape'] == (65, 65)
     assert results['shrink'] == 2
-    assert results['height'] == pytest.approx(1 / 3)
 
 
 def test_edge_slices_are_repeated(scan):
@@ -54,7 +53,6 @@ def test_angle_and_centre_of_the_head(scan):
 def test_a_slice_alone_is_its_own_neighbour(scan):
     alone = LoadScan()(dict(img_path=scan[1]))
     assert corners(alone) == [20, 20, 20, 10]
-    assert alone['height'] == 0
     array = LoadScan()(dict(img=cv2.imread(scan[1])))
     assert np.array_equal(array['img'], alone['img'])
     assert array['head_angle'] == alone['head_angle']

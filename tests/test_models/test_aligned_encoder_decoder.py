@@ -54,7 +54,7 @@ def test_shift_maps_back_by_whole_pixels():
 
 def test_turned_and_mirrored_frame_maps_back():
     """A frame pixel's logit is found where the frame says that it comes from."""
-    matrix = frame_matrix((25, 20), 30, 2, (32, 32), mirror=True)
+    matrix = frame_matrix((25, 20), 30, 2, (32, 32), np.diag([-1, 1, 1]))
     logits = torch.zeros(2, 32, 32)
     logits[1] = -5
     logits[1, 18:21, 12:15] = 9

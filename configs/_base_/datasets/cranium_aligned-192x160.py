@@ -20,7 +20,7 @@ augment = dict(
     coverage=(0.05, 0.95),
 )
 before_frame = [dict(type='LoadMask', cache=True), dict(type='PasteHemorrhage', prob=1.0)]
-after_frame = [dict(type='DistortWindow'), dict(type='AddHeadChannels'), pack]
+after_frame = [dict(type='DistortWindow'), pack]
 train_pipeline = [
     # 3000 of the 4000 steps of 8: they take a quarter of the time of the others.
     dict(type='CoarseFirst', draws=24000),
@@ -30,7 +30,7 @@ train_pipeline = [
     *after_frame,
 ]
 # The mask after AlignHead: predictions are compared with it on its own grid.
-after_frame_test = [dict(type='AddHeadChannels'), dict(type='LoadMask'), pack]
+after_frame_test = [dict(type='LoadMask'), pack]
 test_pipeline = [dict(type='LoadScan', neighbors=1), head_frame, *after_frame_test]
 train_dataloader = dict(
     batch_size=8,

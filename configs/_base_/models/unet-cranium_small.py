@@ -5,15 +5,14 @@ model = dict(
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         # Three neighbouring slices in the brain window and the bone window, by
-        # `python tools/dataset_statistics.py` on training slices; then what AddHeadChannels adds,
-        # brought to a like range.
-        mean=[53.66, 53.66, 53.66, 34.54, 53.66, 0.0, 0.5, 0.0, 0.0],
-        std=[83.21, 83.21, 83.21, 43.85, 83.21, 50.0, 0.3, 0.6, 0.6],
+        # `python tools/dataset_statistics.py` on training slices.
+        mean=[53.66, 53.66, 53.66, 34.54],
+        std=[83.21, 83.21, 83.21, 43.85],
         size_divisor=16,
         pad_val=0,
         seg_pad_val=255,
     ),
-    backbone=dict(type='AdditiveUNet', in_channels=9, base_channels=16, norm_cfg=norm_cfg),
+    backbone=dict(type='AdditiveUNet', in_channels=4, base_channels=16, norm_cfg=norm_cfg),
     decode_head=dict(
         type='PriorFCNHead',
         in_channels=16,
