@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 
 WORK = work_dirs/quickstart
 CONFIG = configs/fcn-unet-s4-d8-c8_unet_1xb8-400i_cranium-sample-96x96
-SMALL = unet-cranium_small_1xb8-4k_cranium-aligned-192x160
+SMALL = unet-cranium_small_1xb8-8k_cranium-aligned-192x160
 WEIGHTS = checkpoints/$(SMALL).pth
 # mim and pip then need no activated environment; OpenMMLab's tools warn about their own imports.
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -47,7 +47,7 @@ quickstart: install ## train and test a small model on data/sample (about 5 minu
 	  'To go on, put the download into data/ (see README.md), then' \
 	  '  source $(VENV)/bin/activate && python tools/prepare_dataset.py --window brain-bone' \
 	  '  mim train mmseg configs/$(SMALL).py' \
-	  '  mim test mmseg configs/$(SMALL).py --checkpoint work_dirs/$(SMALL)/iter_4000.pth'
+	  '  mim test mmseg configs/$(SMALL).py --checkpoint work_dirs/$(SMALL)/iter_8000.pth'
 
 pretrained: install ## test the weights in the box on data/sample (half a minute)
 	python tools/prepare_dataset.py --source data/sample --window brain-bone --out $(WORK)/both_windows --overwrite

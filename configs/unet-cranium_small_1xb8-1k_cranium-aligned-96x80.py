@@ -2,7 +2,7 @@
 # Prepare: python tools/prepare_dataset.py --window brain-bone
 # Train:   mim train mmseg configs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80.py
 # Test:    mim test mmseg configs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80.py --checkpoint work_dirs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80/iter_1000.pth
-_base_ = './unet-cranium_small_1xb8-4k_cranium-aligned-192x160.py'
+_base_ = './unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py'
 
 head_frame = dict(type='AlignHead', size=(96, 80), spacing=5.8)
 train_pipeline = [

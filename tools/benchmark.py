@@ -7,7 +7,7 @@ from pathlib import Path
 from _cli import run
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
-CONFIG = CONFIGS / 'unet-cranium_small_1xb8-4k_cranium-aligned-192x160.py'
+CONFIG = CONFIGS / 'unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py'
 PREDECESSOR = CONFIGS / '_base_/datasets/cranium_512x512.py'
 
 

@@ -10,7 +10,7 @@ def main() -> None:
     """Parse the arguments and write."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog='example: python tools/publish_checkpoint.py work_dirs/unet/iter_4000.pth '
+        epilog='example: python tools/publish_checkpoint.py work_dirs/unet/iter_8000.pth '
         '--out checkpoints/unet.pth',
     )
     parser.add_argument('checkpoint', type=Path, help='of `mim train`')

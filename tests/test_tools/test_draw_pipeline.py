@@ -5,7 +5,7 @@ from tests.conftest import ROOT
 
 from .commands import call
 
-CONFIG = ROOT / 'configs/unet-cranium_small_1xb8-4k_cranium-aligned-192x160.py'
+CONFIG = ROOT / 'configs/unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py'
 
 
 @pytest.fixture(scope='module')

@@ -1,5 +1,5 @@
 # 20k iterations of AdamW on a GPU, linear warm-up then cosine.
-_base_ = './schedule_4k_adamw-cosine.py'
+_base_ = './schedule_8k_adamw-cosine.py'
 
 max_iters = 20000
 warmup = 500

@@ -1,7 +1,7 @@
-# 4000 iterations of AdamW, linear warm-up then cosine.
+# 8000 iterations of AdamW, linear warm-up then cosine.
 _base_ = './schedule_20k.py'
 
-max_iters = 4000
+max_iters = 8000
 warmup = 100
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.01))
 param_scheduler = [
