@@ -1,4 +1,4 @@
-# For a CPU or a laptop: about 40 minutes of one core, three quarters of its steps coarse.
+# For a CPU or a laptop: half an hour of one core, three quarters of its steps coarse.
 # Prepare: python tools/prepare_dataset.py --window brain-bone
 # Train:   mim train mmseg configs/unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py
 # Test:    mim test mmseg configs/unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py --checkpoint work_dirs/unet-cranium_small_1xb8-8k_cranium-aligned-192x160/iter_8000.pth

@@ -2,6 +2,7 @@
 custom_imports = dict(
     imports=[
         'cranium.datasets',
+        'cranium.engine.cpu_bfloat16',
         'cranium.engine.hooks',
         'cranium.engine.loops',
         'cranium.engine.visualizer',
