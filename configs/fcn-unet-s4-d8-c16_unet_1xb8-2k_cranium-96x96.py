@@ -1,4 +1,4 @@
-# For a CPU, about under an hour on two cores.
+# For a CPU, under an hour on two cores.
 # Train: mim train mmseg configs/fcn-unet-s4-d8-c16_unet_1xb8-2k_cranium-96x96.py
 # Test:  mim test mmseg configs/fcn-unet-s4-d8-c16_unet_1xb8-2k_cranium-96x96.py --checkpoint work_dirs/fcn-unet-s4-d8-c16_unet_1xb8-2k_cranium-96x96/iter_2000.pth
 _base_ = [

@@ -91,8 +91,8 @@ class CraniumDataset(BaseSegDataset):
         FileNotFoundError: If a folder, the ``ann_file``, an image that it names or a mask is not
             there, or if the folder holds no image.
         ValueError: If a file is not named ``<patient>_<slice>``, a wanted patient is not there,
-            ``reduce_zero_label`` is set or (when a sample is loaded) a mask holds another value
-            than 0 and 1.
+            ``reduce_zero_label`` is set, the pipeline loads gray images from files that hold both
+            windows, or (when a sample is loaded) a mask holds another value than 0 and 1.
     """
 
     METAINFO = dict(  # noqa: RUF012  (mmengine's protocol)
@@ -141,6 +141,7 @@ class CraniumDataset(BaseSegDataset):
             )
             raise FileNotFoundError(msg)
         self._check_files(data_list)
+        self._check_windows(data_list[0]['img_path'])
         self._list_scans({osp.dirname(record['img_path']) for record in data_list})
         return self._keep_patients(data_list)
 
@@ -275,6 +276,19 @@ class CraniumDataset(BaseSegDataset):
                     what = 'image' if key == 'img_path' else f'mask of {record["img_path"]}'
                     msg = f'{record[key]} is not there; expected the {what}: `{PREPARE}`.'
                     raise FileNotFoundError(msg)
+
+    def _check_windows(self, path: str) -> None:
+        steps = self.pipeline.transforms
+        if all(getattr(step, 'color_type', None) != 'grayscale' for step in steps):
+            return
+        content = fileio.get(path, backend_args=self.backend_args)
+        image = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
+        if image.ndim == 3 and (image[..., 0] != image[..., 1]).any():
+            msg = (
+                f'{path} holds the brain and the bone window, which loading it as grayscale would '
+                f'blend into one; expected one window: `{PREPARE} --window brain --overwrite`.'
+            )
+            raise ValueError(msg)
 
     def _keep_patients(self, data_list: list[dict]) -> list[dict]:
         if self.patients is None:

@@ -12,8 +12,8 @@ class DistortWindow(BaseTransform):
     """Change brightness, contrast and gamma of the brain window, blur it, add noise.
 
     mmseg's PhotoMetricDistortion goes through hue and saturation, which a gray image has none of;
-    here the first three are one table of 256 entries. Air (0) stays air. The bone window, which
-    shows the skull, stays as it is; the neighbours change alike.
+    here the first three are one table of 256 entries, which keeps air (0). The bone window, which
+    shows the skull, stays as it is; the neighbours change alike, but each gets its own noise.
 
     Required keys: ``img`` ((H, W, C) uint8, the bone window last), optionally ``spacing`` (pixels
     of the slice for one of the image, else 1).

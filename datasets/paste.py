@@ -1,4 +1,4 @@
-"""Hemorrhage of one patient in the head of another."""
+"""Hemorrhage of one slice in the head of another."""
 
 from functools import reduce
 from itertools import takewhile
@@ -19,7 +19,7 @@ _SOFT = 2.4  # pixels of the slice over which a bleed fades into the host
 
 @TRANSFORMS.register_module()
 class PasteHemorrhage(BaseTransform):
-    """Copy a hemorrhage from another slice of the data set to the like place in this head.
+    """Copy a hemorrhage from any slice of the data set to the like place in this head.
 
     Few patients bleed, and each in few places: so a network learns the patients. Pasted, the same
     bleed is seen in many heads, on either side, at many strengths. Both heads' frames tell where it

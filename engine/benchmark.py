@@ -23,7 +23,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import DATASETS, MODELS
 from mmseg.structures import SegDataSample
 
-# The default is contiguous and float32; the others are compared with it.
+# The default is the config's own network in float32; the others are compared with it.
 DEFAULT = 'default'
 VARIANTS = {
     'channels_last': dict(channels_last=True),

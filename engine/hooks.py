@@ -288,11 +288,9 @@ def _panel(sample: SegDataSample) -> 'Panel':
         field.data.squeeze(0).cpu().numpy() == 1
         for field in (sample.gt_sem_seg, sample.pred_sem_seg)
     )
-    pixels = truth.sum() + prediction.sum()
-    dice = f'Dice {2 * (truth & prediction).sum() / pixels:.2f}' if pixels else 'no hemorrhage'
     path = Path(sample.img_path)
     image = np.asarray(brain_window(Image.open(path)))
-    return Panel(image, truth, prediction, f'{path.stem}  {dice}')
+    return Panel(image, truth, prediction, path.stem)
 
 
 @contextmanager

@@ -166,13 +166,14 @@ def smooth_scores(records: Sequence[SliceRecord], slices: float) -> list[SliceRe
 
     Returns:
         list[SliceRecord]: The same in the same order, with the weighted means as scores. Where
-        slices of a scan are missing, the weights of the others make up for them.
+        slices of a scan are missing or have no score (nan, which stays), the weights of the others
+        make up for them.
     """
     numbers, scores = (np.array([getattr(r, name) for r in records]) for name in ('slice', 'score'))
     patients = np.array([r.patient for r in records])
-    smooth = np.empty(len(records))
+    smooth = np.full(len(records), np.nan)
     for patient in np.unique(patients):
-        (scan,) = np.nonzero(patients == patient)
+        (scan,) = np.nonzero((patients == patient) & ~np.isnan(scores))
         distances = np.subtract.outer(numbers[scan], numbers[scan]) / slices
         weights = np.exp(-(distances**2) / 2)
         smooth[scan] = weights @ scores[scan] / weights.sum(axis=1)

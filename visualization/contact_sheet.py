@@ -24,13 +24,21 @@ class Panel:
         image (np.ndarray): Gray slice, uint8, shape (H, W).
         truth (np.ndarray): True hemorrhage, bool, shape (H, W).
         prediction (np.ndarray): Predicted hemorrhage, bool, shape (H, W).
-        caption (str): A line below the slice.
+        name (str): Of the slice.
     """
 
     image: np.ndarray
     truth: np.ndarray
     prediction: np.ndarray
-    caption: str
+    name: str
+
+    @property
+    def caption(self) -> str:
+        """The slice and its Dice, the line below it."""
+        pixels = self.truth.sum() + self.prediction.sum()
+        if not pixels:
+            return f'{self.name}  no hemorrhage'
+        return f'{self.name}  Dice {2 * (self.truth & self.prediction).sum() / pixels:.2f}'
 
 
 def draw_panel(panel: Panel) -> Image.Image:
@@ -50,7 +58,7 @@ def draw_panel(panel: Panel) -> Image.Image:
     pixels = np.repeat(pixels[..., None], 3, axis=2)
     for mask, colour in ((panel.truth, TRUTH), (panel.prediction, PREDICTION)):
         if mask.shape != panel.image.shape:
-            msg = f'{panel.caption}: the image is {panel.image.shape}, a mask {mask.shape}.'
+            msg = f'{panel.name}: the image is {panel.image.shape}, a mask {mask.shape}.'
             raise ValueError(msg)
         # Outlined after scaling, or else the line would be lost or broken.
         scaled = Image.fromarray(mask.astype(np.uint8) * 255).resize(
@@ -115,7 +123,7 @@ def read_panels(predictions: Path, images: Path, masks: Path, count: int) -> lis
         count (int): How many slices at most.
 
     Returns:
-        list[Panel]: In order of name; the caption holds the slice and its Dice.
+        list[Panel]: In order of name.
 
     Raises:
         FileNotFoundError: If there is no prediction, or a slice or mask of one is missing.
@@ -131,11 +139,7 @@ def read_panels(predictions: Path, images: Path, masks: Path, count: int) -> lis
 def _read_panel(prediction: Path, images: Path, masks: Path) -> Panel:
     predicted = _read_gray(prediction) == 1
     true = _read_gray(masks / prediction.name) == 1
-    pixels = predicted.sum() + true.sum()
-    dice = f'Dice {2 * (predicted & true).sum() / pixels:.2f}' if pixels else 'no hemorrhage'
-    return Panel(
-        _read_gray(images / prediction.name), true, predicted, f'{prediction.stem}  {dice}'
-    )
+    return Panel(_read_gray(images / prediction.name), true, predicted, prediction.stem)
 
 
 def brain_window(image: Image.Image) -> Image.Image:

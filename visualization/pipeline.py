@@ -27,7 +27,7 @@ class Stage:
 
 
 def run_steps(record: dict, steps: Sequence[Callable[[dict], dict]]) -> list[Stage]:
-    """Send a slice through a pipeline and keep what it is after each step that changes its look.
+    """Send a slice through a pipeline and keep what it is after each step.
 
     Args:
         record (dict): What a data set hands to its pipeline.
@@ -35,7 +35,7 @@ def run_steps(record: dict, steps: Sequence[Callable[[dict], dict]]) -> list[Sta
             ``PackSegInputs``, are to be left out.
 
     Returns:
-        list[Stage]: After each step that left another image or mask.
+        list[Stage]: After each step from the one that loads the image.
     """
     stages, results = [], record
     for step in steps:
@@ -44,9 +44,7 @@ def run_steps(record: dict, steps: Sequence[Callable[[dict], dict]]) -> list[Sta
             continue
         image = np.atleast_3d(results['img']).copy()
         mask = results.get('gt_seg_map')
-        stage = Stage(type(step).__name__, image, None if mask is None else mask.copy())
-        if not stages or not _same(stages[-1], stage):
-            stages.append(stage)
+        stages.append(Stage(type(step).__name__, image, None if mask is None else mask.copy()))
     return stages
 
 
@@ -54,7 +52,8 @@ def draw_stages(rows: Sequence[tuple[str, Sequence[Stage]]], file: str | Path) -
     """Draw slices below each other, their stages beside each other, the truth as an outline.
 
     Of an image with several channels the middle one of those that the first stage has is drawn
-    (the slice itself, between its neighbours), and of the last stage every channel.
+    (the slice itself, between its neighbours), and of the last stage every channel. Steps that
+    change the look of none of the slices are left out.
 
     Args:
         rows (sequence): For each slice its name and its stages, the same steps for all.
@@ -62,7 +61,13 @@ def draw_stages(rows: Sequence[tuple[str, Sequence[Stage]]], file: str | Path) -
     """
     from matplotlib.figure import Figure
 
-    cells = [_cells(stages) for _, stages in rows]
+    slices = [stages for _, stages in rows]
+    shown = [
+        step
+        for step in range(len(slices[0]))
+        if step == 0 or not all(_same(stages[step - 1], stages[step]) for stages in slices)
+    ]
+    cells = [_cells([stages[step] for step in shown]) for stages in slices]
     width = max(map(len, cells))
     figure = Figure(figsize=(_CELL * width, _CELL * 1.25 * len(rows)), layout='constrained')
     axes = figure.subplots(len(rows), width, squeeze=False)

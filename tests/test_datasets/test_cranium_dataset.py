@@ -117,6 +117,19 @@ def test_list_that_names_a_missing_image(tree):
         build(tree, ann_file='nowhere.txt')
 
 
+@pytest.mark.parametrize('channels, refused', [((60, 60, 60), False), ((60, 90, 60), True)])
+def test_gray_pipeline_refuses_two_windows(tree, channels, refused):
+    gray = [dict(type='LoadImageFromFile', color_type='grayscale'), *PIPELINE[1:]]
+    file = tree / 'images/train/049_001.png'
+    Image.new('RGB', (64, 64), channels).save(file)
+    build(tree)  # in colour all is well
+    if refused:
+        with pytest.raises(ValueError, match=f'{file} holds .*--window brain --overwrite'):
+            build(tree, pipeline=gray)
+    else:
+        assert build(tree, pipeline=gray)[0]['inputs'].shape[0] == 1
+
+
 def test_foreign_name(tree):
     shutil.copy(tree / 'images/train/049_001.png', tree / 'images/train/photo.png')
     shutil.copy(tree / 'masks/train/049_001.png', tree / 'masks/train/photo.png')

@@ -49,6 +49,14 @@ class TestSmoothScores:
         found = records.smooth_scores(self.of(('049', 1, np.nan), ('050', 1, 2.0)), 1.0)
         assert np.isnan(found[0].score) and found[1].score == 2.0
 
+    def test_a_score_that_is_not_known_has_no_say(self):
+        known = records.smooth_scores(self.of(('049', 3, 0.0), ('049', 4, 6.0)), 1.0)
+        found = records.smooth_scores(
+            self.of(('049', 3, 0.0), ('049', 4, 6.0), ('049', 5, np.nan)), 1.0
+        )
+        assert found[:2] == known
+        assert np.isnan(found[2].score)
+
 
 class TestMeasureSlice:
     def test_literal(self):

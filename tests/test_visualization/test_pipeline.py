@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from PIL import Image
 
 from cranium.visualization.pipeline import draw_stages, run_steps
@@ -25,8 +26,8 @@ class Darken:
         return results
 
 
-def test_a_stage_for_each_step_that_changes_something():
-    stages = run_steps({}, [Nothing(), Load(), Nothing(), Label(), Darken()])
+def test_a_stage_for_each_step_that_has_an_image():
+    stages = run_steps({}, [Nothing(), Load(), Label(), Darken()])
     assert [stage.name for stage in stages] == ['Load', 'Label', 'Darken']
     assert stages[0].mask is None
     assert [stage.image[0, 0, 0] for stage in stages] == [0, 0, -1]
@@ -40,3 +41,12 @@ def test_picture_has_a_cell_for_each_stage_and_channel(tmp_path):
     assert two.width == one.width
     assert abs(two.height - 2 * one.height) <= 1
     assert abs(one.width - 4 * one.height) <= 4  # three stages, two other channels, each 1 to 1.25
+
+
+def test_picture_leaves_out_what_changes_no_slice(tmp_path):
+    changed = run_steps({}, [Load(), Label(), Darken()])
+    unchanged = run_steps({}, [Load(), Label(), Nothing()])
+    for name, slices in (('none', [unchanged]), ('one', [unchanged, changed])):
+        draw_stages([('049_001', stages) for stages in slices], tmp_path / f'{name}.png')
+    none, one = (Image.open(tmp_path / f'{name}.png') for name in ('none', 'one'))
+    assert one.width == pytest.approx(none.width * 5 / 4, abs=4)  # a column more, in both rows

@@ -3,7 +3,8 @@ _base_ = './schedule_8k_adamw-cosine.py'
 
 max_iters = 20000
 warmup = 500
-# bfloat16 has the range of float32, so no loss has to be scaled; on a GPU without it, float16.
+# bfloat16 has the range of float32, so no loss has to be scaled; a GPU without it needs
+# `optim_wrapper.dtype=float16` after `--cfg-options`.
 optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16', optimizer=dict(lr=2e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=warmup, by_epoch=False),
