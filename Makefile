@@ -9,12 +9,14 @@ WORK = work_dirs/quickstart
 CONFIG = configs/fcn-unet-s4-d8-c8_unet_1xb8-400i_cranium-sample-96x96
 SMALL = unet-cranium_small_1xb8-8k_cranium-aligned-192x160
 WEIGHTS = checkpoints/$(SMALL).pth
+# The download that `make train` prepares.
+SOURCE ?= data
 # mim and pip then need no activated environment; OpenMMLab's tools warn about their own imports.
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart pretrained test test-slow lint fixup clean
+.PHONY: help install quickstart pretrained train test test-slow lint fixup clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -44,10 +46,8 @@ quickstart: install ## train and test a small model on data/sample (about 5 minu
 	  'Now the weights in the box on the same slices.'
 	@$(MAKE) --no-print-directory pretrained
 	@printf '%s\n' '' \
-	  'To go on, put the download into data/ (see README.md), then' \
-	  '  source $(VENV)/bin/activate && python tools/prepare_dataset.py --window brain-bone' \
-	  '  mim train mmseg configs/$(SMALL).py' \
-	  '  mim test mmseg configs/$(SMALL).py --checkpoint work_dirs/$(SMALL)/iter_8000.pth'
+	  'To go on, put the download into data/ (see README.md), then train the recommended network on it:' \
+	  '  make train'
 
 pretrained: install ## test the weights in the box on data/sample (half a minute)
 	python tools/prepare_dataset.py --source data/sample --window brain-bone --out $(WORK)/both_windows --overwrite
@@ -60,6 +60,11 @@ pretrained: install ## test the weights in the box on data/sample (half a minute
 	  'well it does on others: docs/model_card.md tells that.' \
 	  '  metrics        $(WORK)/pretrained/evaluation/summary.json' \
 	  '  contact sheet  $(WORK)/pretrained/contact_sheet.png'
+
+train: install ## train and test the recommended network on the download in data/, or SOURCE=... (half an hour)
+	python tools/prepare_dataset.py --source $(SOURCE) --window brain-bone
+	mim train mmseg configs/$(SMALL).py --resume
+	mim test mmseg configs/$(SMALL).py --checkpoint "$$(cat work_dirs/$(SMALL)/last_checkpoint)"
 
 test: install ## run the tests, but for those that take minutes
 	python -m pytest -m "not slow"
