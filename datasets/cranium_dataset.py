@@ -225,7 +225,7 @@ class CraniumDataset(BaseSegDataset):
                 raise ValueError(msg)
             content = fileio.get(path, backend_args=self.backend_args)
             if content not in known:
-                mask = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
+                mask = _decode(content)
                 check.transform(dict(gt_seg_map=mask, seg_map_path=path))
                 known[content] = bool(((mask > 0) & (mask != self.ignore_index)).any())
             found[index] = known[content]
@@ -281,8 +281,7 @@ class CraniumDataset(BaseSegDataset):
         steps = self.pipeline.transforms
         if all(getattr(step, 'color_type', None) != 'grayscale' for step in steps):
             return
-        content = fileio.get(path, backend_args=self.backend_args)
-        image = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
+        image = _decode(fileio.get(path, backend_args=self.backend_args))
         if image.ndim == 3 and (image[..., 0] != image[..., 1]).any():
             msg = (
                 f'{path} holds the brain and the bone window, which loading it as grayscale would '
@@ -301,6 +300,10 @@ class CraniumDataset(BaseSegDataset):
             )
             raise ValueError(msg)
         return [record for record in data_list if record['patient'] in self.patients]
+
+
+def _decode(content: bytes) -> np.ndarray:
+    return mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
 
 
 def _files(folder: str) -> set[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from cranium.evaluation import measures
 from cranium.preparation.sheets import outline
 
 TRUTH, PREDICTION = (64, 220, 90), (255, 80, 60)
@@ -35,10 +36,10 @@ class Panel:
     @property
     def caption(self) -> str:
         """The slice and its Dice, the line below it."""
-        pixels = self.truth.sum() + self.prediction.sum()
-        if not pixels:
-            return f'{self.name}  no hemorrhage'
-        return f'{self.name}  Dice {2 * (self.truth & self.prediction).sum() / pixels:.2f}'
+        truth, prediction = self.truth, self.prediction
+        overlap, false, missed = truth & prediction, prediction & ~truth, truth & ~prediction
+        dice = measures.dice(overlap.sum(), false.sum(), missed.sum())
+        return f'{self.name}  ' + ('no hemorrhage' if np.isnan(dice) else f'Dice {dice:.2f}')
 
 
 def draw_panel(panel: Panel) -> Image.Image:
