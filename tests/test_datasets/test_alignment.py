@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from cranium.datasets import AlignHead
-
-from .test_head_frame import head
+from tests.test_head import head
 
 
 def loaded(angle=0.0, center=(160, 170), neighbors=1):

@@ -299,10 +299,10 @@ def test_a_plain_index_is_not_seeded(tree):
     assert not torch.equal(dataset[1]['inputs'], dataset[1]['inputs'])
 
 
-def test_predecessors_import_is_an_alias():
+def test_the_doorway_of_the_predecessors_configs():
     code = (
         'import datasets.cranium_dataset, cranium.datasets.cranium_dataset\n'
-        'assert datasets.cranium_dataset is cranium.datasets.cranium_dataset\n'
+        'assert datasets.cranium_dataset.CraniumDataset is cranium.datasets.CraniumDataset\n'
     )
     run_command('python', '-c', code, env={'PYTHONPATH': '.'})
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from cranium.datasets import LoadScan
-
-from .test_head_frame import head
+from tests.test_head import head
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from cranium.datasets.head_frame import frame_matrix
+from cranium.head import frame_matrix
 from cranium.models.aligned_encoder_decoder import _hysteresis, _map_back
 
 

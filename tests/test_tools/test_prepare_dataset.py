@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cranium.preparation.benchmark import multiply
+from benchmarks.preparation import multiply
 from cranium.preparation.source import FolderSource
 
 from .commands import files, wait_for_staged

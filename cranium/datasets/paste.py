@@ -11,7 +11,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from cranium.datasets.head_frame import frame_matrix, grown, shrink, warp
+from cranium.head import frame_matrix, grown, shrink, warp
 
 _TISSUE = (38, 230)  # gray values of the brain window that are neither air, fat, fluid nor bone
 _SOFT = 2.4  # pixels of the slice over which a bleed fades into the host

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cranium.evaluation import benchmark
+from benchmarks import evaluation as benchmark
 
 from .masks import blobs
 

@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
-from cranium.engine import benchmark
+from benchmarks import engine as benchmark
 from tests.conftest import QUICKSTART, run_command
 
 
@@ -104,7 +104,7 @@ def test_waiting(config, tree):
 
 
 def test_command(config, tree):
-    command = ['python', 'tools/benchmark.py', 'train', '--config', config, '--steps', '1']
+    command = ['python', '-m', 'benchmarks', 'train', '--config', config, '--steps', '1']
     output = run_command(*command, '--size', '32', '48', '--variants', 'channels_last')
     assert re.search(r'^\| channels_last \|', output, re.MULTILINE)
     output = run_command(*command[:-1], '3', '--source', tree, '--waiting')

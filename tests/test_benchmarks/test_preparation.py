@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cranium.preparation import benchmark
-from cranium.preparation.benchmark import compare_with_predecessor, multiply
+from benchmarks import preparation as benchmark
+from benchmarks.preparation import compare_with_predecessor, multiply
 from cranium.preparation.errors import DataError
 from cranium.preparation.prepare import write_plan
 from cranium.preparation.raw import read_raw

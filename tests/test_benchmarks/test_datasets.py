@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cranium.datasets import benchmark
+from benchmarks import datasets as benchmark
 from tests.conftest import QUICKSTART, ROOT, run_command, write_both_windows, write_slice
 
 PREDECESSOR = ROOT / 'configs/_base_/datasets/cranium_512x512.py'
@@ -82,11 +82,11 @@ def test_files_of_the_predecessor(tmp_path, channels):
 
 
 def test_command(tree):
-    command = ['python', 'tools/benchmark.py', 'loader', '--slices', '2', '--rounds', '1']
+    command = ['python', '-m', 'benchmarks', 'loader', '--slices', '2', '--rounds', '1']
     output = run_command(*command, '--config', QUICKSTART, '--source', tree)
     assert re.search(r'^\| 1x96x96, CPU time +\| +[\d.e+]+ samples/s \|', output, re.MULTILINE)
 
 
 def test_no_tree(tmp_path):
-    command = ['python', 'tools/benchmark.py', 'loader', '--source', tmp_path]
+    command = ['python', '-m', 'benchmarks', 'loader', '--source', tmp_path]
     assert 'is not a folder' in run_command(*command, status=1)

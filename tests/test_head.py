@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cranium.datasets.head_frame import (
+from cranium.head import (
     frame_matrix,
     grown,
     head_angle,

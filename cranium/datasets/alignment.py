@@ -8,7 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from cranium.datasets.head_frame import frame_matrix, grown, shrink, warps
+from cranium.head import frame_matrix, grown, shrink, warps
 
 _IGNORE = 255
 _GRID = 93  # pixels of a slice

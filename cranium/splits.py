@@ -1,19 +1,19 @@
-"""Which slices train, validate and test: three protocols, and a file that a person can edit."""
+"""Which slices train, validate and test: ``splits.json``, which a person can read and edit.
+
+How folds are drawn is the business of ``cranium.preparation.splits``.
+"""
 
 import json
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
+from cranium.errors import CraniumError
 
-from cranium.preparation.errors import DataError
-
+SPLITS = 'splits.json'
 PROTOCOLS = ('patient', 'authors', 'slice')
 ROLES = ('train', 'val', 'test')
 
@@ -21,15 +21,6 @@ SLICE_WARNING = (
     'slice split: slices of one patient lie on both sides, so figures on it are inflated; '
     'use it only to compare with published slice-level results'
 )
-
-AUTHORS_FOLDS = (
-    (31, 39, 21, 33, 34, 5, 54, 2, 67, 15, 68, 10, 53, 29, 44, 76),
-    (59, 73, 77, 71, 61, 69, 50, 32, 6, 37, 57, 75, 80, 41, 27, 16),
-    (40, 46, 79, 13, 45, 55, 62, 7, 66, 58, 78, 4, 47, 52, 28, 20),
-    (24, 51, 36, 63, 30, 48, 26, 60, 49, 25, 42, 18, 43, 14, 72, 0),
-    (35, 81, 70, 22, 64, 1, 3, 17, 74, 23, 38, 12, 8, 65, 19, 56, 9, 11),
-)
-"""The data set authors' folds, as patient - 49 (Hssayeni et al., Data 5(1):14, 2020)."""
 
 ALWAYS_TRAINED = '070'
 """A chronic hemorrhage, which the authors leave out of their test results."""
@@ -81,11 +72,11 @@ class Splits:
             dict[str, str]: Role by slice name.
 
         Raises:
-            DataError: No such fold, a fold whose members are not in the download, nothing left
+            CraniumError: No such fold, a fold whose members are not in the download, nothing left
                 to train on, or a slice that is in no fold.
         """
         if not 0 <= fold < len(self.folds):
-            raise DataError(f'no fold {fold}; choose one of 0 to {len(self.folds) - 1}')
+            raise CraniumError(f'no fold {fold}; choose one of 0 to {len(self.folds) - 1}')
         fold_of = self._fold_of(cases)
         present = sorted(set(fold_of.values()))
         others = [other for other in present if other != fold]
@@ -94,10 +85,10 @@ class Splits:
                 f'{self.protocol} split: fold {fold} has no slice in this download; choose '
                 f'--fold from {", ".join(map(str, present))} or complete the download'
             )
-            raise DataError(msg)
+            raise CraniumError(msg)
         if not others:
             msg = f'{self.protocol} split: all slices are in fold {fold}; complete the download'
-            raise DataError(msg)
+            raise CraniumError(msg)
         role_of = dict.fromkeys(others, 'train')
         role_of[fold] = 'val' if self.validation and self.protocol != 'authors' else 'test'
         if self.validation and self.protocol == 'authors':
@@ -106,7 +97,7 @@ class Splits:
         if self.protocol == 'authors':
             roles |= {case.name: 'train' for case in cases if case.patient == ALWAYS_TRAINED}
         if 'train' not in roles.values():
-            raise DataError(f'{self.protocol} split: nothing left to train on; add patients')
+            raise CraniumError(f'{self.protocol} split: nothing left to train on; add patients')
         return roles
 
     def missing(self, cases: Sequence[Case]) -> dict[int, list[str]]:
@@ -149,7 +140,7 @@ class Splits:
         try:
             return {case.name: fold_of_member[self._member(case)] for case in cases}
         except KeyError as error:
-            raise DataError(f'splits: {error.args[0]} is in no fold; add it to one') from error
+            raise CraniumError(f'splits: {error.args[0]} is in no fold; add it to one') from error
 
     def _member(self, case: Case) -> str:
         return case.name if self.protocol == 'slice' else case.patient
@@ -167,71 +158,6 @@ def count(cases: Iterable[Case]) -> dict[str, int]:
     }
 
 
-def make_splits(cases: Sequence[Case], protocol: str, folds: int = 5, seed: int = 0) -> Splits:
-    """Draw folds; the same cases and seed give the same folds everywhere, in any order.
-
-    Args:
-        cases (Sequence[Case]): All slices.
-        protocol (str): ``patient``, ``authors`` or ``slice``.
-        folds (int): How many; the authors' are always five. Defaults to 5.
-        seed (int): Defaults to 0.
-
-    Returns:
-        Splits: The folds.
-
-    Raises:
-        DataError: Fewer patients with hemorrhage (``patient``) or slices (``slice``) than folds.
-    """
-    cases = sorted(cases, key=lambda case: (int(case.patient), case.name))
-    if protocol == 'patient':
-        return Splits(protocol, _patient_folds(cases, folds, seed), seed)
-    if protocol == 'slice':
-        return Splits(protocol, _slice_folds(cases, folds, seed), seed)
-    if protocol == 'authors':
-        members = tuple(tuple(f'{n + 49:03d}' for n in sorted(fold)) for fold in AUTHORS_FOLDS)
-        return Splits(protocol, members)
-    raise DataError(f'no protocol {protocol!r}; choose one of {", ".join(PROTOCOLS)}')
-
-
-def _patient_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[str, ...], ...]:
-    """Draw folds of patients, stratified by whether a patient has hemorrhage.
-
-    Stratifying by the patient's and not the slice's hemorrhage is what makes every fold hold a
-    patient with hemorrhage: the algorithm gives each such patient to the fold that has the fewest
-    slices of such patients so far, so the first ones all go to different folds.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold  # a second to import
-
-    bleeding = {case.patient for case in cases if case.hemorrhage}
-    if len(bleeding) < folds:
-        msg = (
-            f'{folds} folds need {folds} patients with hemorrhage masks, here are '
-            f'{len(bleeding)}; use --folds {max(len(bleeding), 2)} or complete the download'
-        )
-        raise DataError(msg)
-    groups = [case.patient for case in cases]
-    strata = [int(case.patient in bleeding) for case in cases]
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # It warns of strata with fewer members than folds, here patients without hemorrhage.
-        warnings.simplefilter('ignore', UserWarning)
-        held_out = [test for _, test in splitter.split(groups, strata, groups)]
-    return tuple(
-        tuple(sorted({groups[index] for index in indices}, key=int)) for indices in held_out
-    )
-
-
-def _slice_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[str, ...], ...]:
-    """Draw folds of slices: of the full 2501, fold 0 holds 501 and leaves 2000 to train on."""
-    if len(cases) < folds:
-        raise DataError(f'{folds} folds need {folds} slices, here are {len(cases)}')
-    # numpy promises that RandomState draws the same in every version to come.
-    order = np.random.RandomState(seed).permutation(len(cases))
-    names = [cases[index].name for index in order]
-    bounds = [-(-len(names) * fold // folds) for fold in range(folds + 1)]
-    return tuple(tuple(sorted(names[a:b])) for a, b in pairwise(bounds))
-
-
 def _members(fold: dict) -> tuple[str, ...]:
     members = fold['members']
     if not isinstance(members, list) or not all(isinstance(member, str) for member in members):
@@ -243,7 +169,7 @@ def read_splits(path: Path) -> Splits:
     """Read a ``splits.json``, perhaps edited: protocol, validation, seed and members count.
 
     Raises:
-        DataError: Not such a file, or a member that is in two folds.
+        CraniumError: Not such a file, or a member that is in two folds.
     """
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
@@ -251,17 +177,17 @@ def read_splits(path: Path) -> Splits:
         validation = content.get('validation', True)
         folds = tuple(_members(fold) for fold in content['folds'])
     except OSError as error:
-        raise DataError(f'{path}: cannot be read ({error.strerror}); check the path') from error
+        raise CraniumError(f'{path}: cannot be read ({error.strerror}); check the path') from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f'{path}: not a splits file ({error!r}); start from a written splits.json'
-        raise DataError(msg) from error
+        raise CraniumError(msg) from error
     if protocol not in PROTOCOLS:
-        raise DataError(f'{path}: no protocol {protocol!r}; choose from {", ".join(PROTOCOLS)}')
+        raise CraniumError(f'{path}: no protocol {protocol!r}; choose from {", ".join(PROTOCOLS)}')
     if not isinstance(validation, bool):
-        raise DataError(f'{path}: validation is {validation!r}; write true or false')
+        raise CraniumError(f'{path}: validation is {validation!r}; write true or false')
     if len(folds) < 2:
-        raise DataError(f'{path}: {len(folds)} fold; at least 2 are needed')
+        raise CraniumError(f'{path}: {len(folds)} fold; at least 2 are needed')
     twice = [name for name, n in Counter(m for fold in folds for m in fold).items() if n > 1]
     if twice:
-        raise DataError(f'{path}: {twice[0]} is in two folds; keep it in one')
+        raise CraniumError(f'{path}: {twice[0]} is in two folds; keep it in one')
     return Splits(protocol, folds, seed, validation)

@@ -4,8 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from _cli import run
-
 CONFIGS = Path(__file__).parents[1] / 'configs'
 CONFIG = CONFIGS / 'unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py'
 PREDECESSOR = CONFIGS / '_base_/datasets/cranium_512x512.py'
@@ -32,7 +30,7 @@ def add_preparation(commands: argparse._SubParsersAction) -> None:
 
 def run_preparation(args: argparse.Namespace) -> None:
     """Print the figures."""
-    from cranium.preparation.benchmark import compare_with_predecessor
+    from benchmarks.preparation import compare_with_predecessor
 
     for name, value in compare_with_predecessor(args.source, args.slices, args.rounds).items():
         print(f'{name}: {value:.4g}')
@@ -49,7 +47,7 @@ def add_scaling(commands: argparse._SubParsersAction) -> None:
 
 def run_scaling(args: argparse.Namespace) -> None:
     """Print a table."""
-    from cranium.preparation.benchmark import scale
+    from benchmarks.preparation import scale
     from cranium.preparation.tables import markdown_table
 
     tool = Path(__file__).with_name('prepare_dataset.py')
@@ -79,7 +77,7 @@ def add_config(command: argparse.ArgumentParser) -> None:
 
 def run_loader(args: argparse.Namespace) -> None:
     """Print a table."""
-    from cranium.datasets.benchmark import compare_loaders
+    from benchmarks.datasets import compare_loaders
 
     print_table(compare_loaders(args.config, PREDECESSOR, args.source, args.slices, args.rounds))
 
@@ -119,7 +117,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
 
 def run_train(args: argparse.Namespace) -> None:
     """Print a table."""
-    from cranium.engine.benchmark import VARIANTS, compare_steps, waiting
+    from benchmarks.engine import VARIANTS, compare_steps, waiting
 
     if args.waiting:
         print_table([waiting(args.config, args.steps, args.source)])
@@ -138,10 +136,10 @@ def add_evaluation(commands: argparse._SubParsersAction) -> None:
 
 def run_evaluation(args: argparse.Namespace) -> None:
     """Print a table."""
-    from cranium.evaluation.benchmark import run as run_benchmark
+    from benchmarks.evaluation import run as run_benchmark
 
     print(run_benchmark(args.source, args.slices))
 
 
 if __name__ == '__main__':
-    run(main)
+    main()

@@ -9,7 +9,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from cranium.datasets.head_frame import ANGLE_SLICES, head_angle, head_center, shrink
+from cranium.head import ANGLE_SLICES, head_angle, head_center, shrink
 
 PREPARE = 'python tools/prepare_dataset.py --window brain-bone'
 

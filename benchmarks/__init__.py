@@ -1,0 +1,1 @@
+"""Paired measurements of speed; not part of the package."""

@@ -1,0 +1,28 @@
+"""Intracranial hemorrhage segmentation on head CT with MMSegmentation.
+
+Importing this package costs next to nothing and imports no torch; :func:`register_all_modules`
+makes its classes known to mmseg's registries.
+"""
+
+from cranium.version import __version__
+
+__all__ = ['__version__', 'register_all_modules']
+
+
+def register_all_modules(init_default_scope: bool = True) -> None:
+    """Register every module of mmseg and Cranium, as ``mmseg.utils.register_all_modules`` does.
+
+    Configs of Cranium do it by themselves (``custom_imports``); it is for Python code that builds
+    models or data sets.
+
+    Args:
+        init_default_scope (bool): Whether ``mmseg`` becomes mmengine's default scope. Defaults to
+            True.
+    """
+    import cranium.engine  # noqa: I001  (before anything of mmseg)
+    import cranium.datasets
+    import cranium.evaluation.hemorrhage_metric
+    import cranium.models  # noqa: F401
+    from mmseg.utils import register_all_modules as register_mmseg
+
+    register_mmseg(init_default_scope)
