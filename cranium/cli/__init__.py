@@ -15,8 +15,21 @@ import click
 from cranium.errors import CraniumError
 from cranium.version import __version__
 
-COMMANDS = {
-    # name: module
+COMMANDS = {  # by name, the module of this folder
+    'prepare': 'prepare',
+    'check': 'check',
+    'statistics': 'statistics',
+    'sheets': 'sheets',
+    'cross-validate': 'cross_validate',
+    'evaluate': 'evaluate',
+    'compare': 'compare',
+    'results-table': 'results_table',
+    'report': 'report',
+    'curves': 'curves',
+    'contact-sheet': 'contact_sheet',
+    'pipeline': 'pipeline',
+    'publish': 'publish',
+    'env': 'env',
 }
 
 
