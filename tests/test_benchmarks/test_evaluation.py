@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import evaluation as benchmark
-
-from .masks import blobs
+from tests.test_evaluation.masks import blobs
 
 
 def test_faster_than_iou_metric(tmp_path):
