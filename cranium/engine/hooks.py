@@ -1,39 +1,20 @@
-"""What happens around a training: stopping a lost one, and pictures of where it stands."""
+"""What happens around a training: stopping a lost one, and a changed learning rate on resume."""
 
 import copy
 import math
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-import numpy as np
 import torch
-from mmengine.dist import all_gather_object, is_main_process, master_only
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 from mmseg.registry import HOOKS
-from mmseg.structures import SegDataSample
-
-if TYPE_CHECKING:
-    from cranium.visualization.contact_sheet import Panel
-
-
-class _TrainingHook(Hook):
-    """A hook that knows a training from the validation of a given checkpoint."""
-
-    def __init__(self) -> None:
-        self._training = False
-
-    def before_train(self, runner: Runner) -> None:
-        """Note that what follows is a training."""
-        self._training = True
 
 
 @HOOKS.register_module()
-class StopOnInvalidLossHook(_TrainingHook):
+class StopOnInvalidLossHook(Hook):
     """Stop a training as soon as a loss is nan or infinite; the checkpoints stay good ones.
 
     It looks at the losses of every iteration. That costs no more on a GPU, since mmengine's
@@ -51,6 +32,13 @@ class StopOnInvalidLossHook(_TrainingHook):
     """
 
     priority = 'NORMAL'  # before LoggerHook and CheckpointHook
+
+    def __init__(self) -> None:
+        self._training = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Note that what follows is a training, not the validation of a given checkpoint."""
+        self._training = True
 
     def after_train_iter(
         self,
@@ -156,147 +144,3 @@ class ResumeLearningRateHook(Hook):
 
 def _rates(group: dict) -> dict[str, float]:
     return dict(lr=group['lr'], initial_lr=group.get('initial_lr', group['lr']))
-
-
-@HOOKS.register_module()
-class CurvesHook(_TrainingHook):
-    """Draw loss and Dice to ``<work_dir>/curves.png`` after each validation and at the end.
-
-    The picture is that of ``tools/plot_curves.py``. If it can not be drawn there is a warning, and
-    the training goes on.
-    """
-
-    priority = 'LOW'  # after LoggerHook has written the figures
-
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Draw what there is so far."""
-        if self._training:
-            self._draw(runner)
-
-    def after_train(self, runner: Runner) -> None:
-        """Draw all."""
-        self._draw(runner)
-
-    @master_only
-    def _draw(self, runner: Runner) -> None:
-        with _only_warn(runner, 'the curves'):
-            from cranium.visualization.curves import plot_curves
-
-            work_dir = Path(runner.work_dir)
-            plot_curves(work_dir, work_dir / 'curves.png')
-
-
-@HOOKS.register_module()
-class DrawPredictionsHook(_TrainingHook):
-    """Draw the same few slices after each validation: ``<work_dir>/validations/iter_<n>.png``.
-
-    The slices are evenly spread over the validation slices with and without hemorrhage, and show
-    the outlines of truth and prediction. TensorBoard gets the picture as well, where it is in use.
-    If it can not be drawn there is a warning, and the training goes on.
-
-    mmseg's ``SegVisualizationHook`` can not do that: it draws all slices of each n-th batch.
-
-    Args:
-        count (int): How many slices, half of them with hemorrhage where there are as many.
-            Defaults to 4.
-    """
-
-    def __init__(self, count: int = 4) -> None:
-        super().__init__()
-        self.count = count
-        self._chosen: list[str] | None = None  # paths of their images
-        self._panels: dict[str, Panel] = {}
-
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Choose the slices, at the first validation."""
-        self._panels = {}
-        if self._training and self._chosen is None:
-            self._chosen = []
-            with _only_warn(runner, 'predictions'):
-                dataset = runner.val_dataloader.dataset
-                chosen = choose_slices(dataset.has_hemorrhage(), self.count)
-                self._chosen = [dataset.get_data_info(index)['img_path'] for index in chosen]
-
-    def after_val_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: Sequence[SegDataSample] | None = None,
-    ) -> None:
-        """Keep the chosen slices of a batch."""
-        if self._training:
-            for sample in outputs:
-                if sample.img_path in self._chosen:
-                    with _only_warn(runner, sample.img_path):
-                        self._panels[sample.img_path] = _panel(sample)
-
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Draw the slices that all processes kept."""
-        if not (self._training and self._chosen):
-            return
-        gathered = all_gather_object(self._panels)
-        if is_main_process():
-            with _only_warn(runner, 'predictions'):
-                panels = {path: panel for part in gathered for path, panel in part.items()}
-                self._draw(runner, [panels[path] for path in self._chosen if path in panels])
-
-    def _draw(self, runner: Runner, panels: 'list[Panel]') -> None:
-        from cranium.visualization.contact_sheet import contact_sheet
-
-        sheet = contact_sheet(panels, title=f'Validation slices at iteration {runner.iter}')
-        out = Path(runner.work_dir) / 'validations' / f'iter_{runner.iter}.png'
-        out.parent.mkdir(exist_ok=True)
-        sheet.save(out)
-        if tensorboard := runner.visualizer.get_backend('TensorboardVisBackend'):
-            tensorboard.add_image('predictions', np.asarray(sheet), step=runner.iter)
-
-
-def choose_slices(has_hemorrhage: np.ndarray, count: int) -> list[int]:
-    """Choose slices with and without hemorrhage, evenly spread over either.
-
-    Args:
-        has_hemorrhage (np.ndarray): Of bool, one for each slice.
-        count (int): How many at most. If odd, one more is with hemorrhage.
-
-    Returns:
-        list[int]: Indices, first of those with hemorrhage. Where one kind is short, more are of the
-        other.
-
-    Examples:
-        >>> choose_slices(np.array([0, 1, 0, 0, 1, 0, 0, 0], bool), 4)
-        [1, 4, 2, 6]
-    """
-    kinds = [np.flatnonzero(has_hemorrhage), np.flatnonzero(~has_hemorrhage)]
-    with_it = min(max(math.ceil(count / 2), count - len(kinds[1])), len(kinds[0]))
-    chosen = []
-    for kind, number in zip(kinds, (with_it, count - with_it)):
-        number = min(number, len(kind))
-        # The middles of equal parts, for the ends of a scan show little.
-        chosen += kind[
-            ((np.arange(number) + 0.5) * len(kind) / max(number, 1)).astype(int)
-        ].tolist()
-    return chosen
-
-
-def _panel(sample: SegDataSample) -> 'Panel':
-    from PIL import Image
-
-    from cranium.visualization.contact_sheet import Panel, brain_window
-
-    truth, prediction = (
-        field.data.squeeze(0).cpu().numpy() == 1
-        for field in (sample.gt_sem_seg, sample.pred_sem_seg)
-    )
-    path = Path(sample.img_path)
-    image = np.asarray(brain_window(Image.open(path)))
-    return Panel(image, truth, prediction, path.stem)
-
-
-@contextmanager
-def _only_warn(runner: Runner, what: str) -> Iterator[None]:
-    """Let nothing that goes wrong with a picture stop a training."""
-    try:
-        yield
-    except Exception as error:
-        runner.logger.warning(f'Could not draw {what}: {type(error).__name__}: {error}')

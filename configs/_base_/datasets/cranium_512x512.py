@@ -7,6 +7,7 @@ custom_imports = dict(
         'cranium.engine.loops',
         'cranium.engine.visualizer',
         'cranium.evaluation.hemorrhage_metric',
+        'cranium.visualization.hooks',
     ]
 )
 
