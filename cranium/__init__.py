@@ -19,10 +19,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         init_default_scope (bool): Whether ``mmseg`` becomes mmengine's default scope. Defaults to
             True.
     """
-    import cranium.engine  # noqa: I001  (before anything of mmseg)
-    import cranium.datasets
-    import cranium.evaluation.hemorrhage_metric
-    import cranium.models  # noqa: F401
+    import cranium.register  # noqa: F401, I001  (before anything of mmseg)
     from mmseg.utils import register_all_modules as register_mmseg
 
     register_mmseg(init_default_scope)

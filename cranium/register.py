@@ -1,0 +1,11 @@
+"""Importing this module registers every class of Cranium; configs name it in ``custom_imports``."""
+
+# isort: off
+import cranium.engine  # before anything of mmseg
+import cranium.engine.cpu_bfloat16
+import cranium.engine.hooks
+import cranium.engine.loops
+import cranium.engine.visualizer
+import cranium.datasets
+import cranium.evaluation.hemorrhage_metric
+import cranium.models  # noqa: F401
