@@ -8,7 +8,6 @@ _base_ = [
     '_base_/default_runtime.py',
     '_base_/schedules/schedule_20k_adamw.py',
 ]
-custom_imports = dict(imports=[*_base_.custom_imports.imports, 'cranium.models'])
 
 checkpoint = 'https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/segformer/mit_b0_20220624-7e0fe6dd.pth'
 model = dict(

@@ -9,7 +9,6 @@ _base_ = [
     '_base_/default_runtime.py',
     '_base_/schedules/schedule_20k_adamw.py',
 ]
-custom_imports = dict(imports=[*_base_.custom_imports.imports, 'cranium.models'])
 
 checkpoint = 'https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/swin/swin_tiny_patch4_window7_224_20220317-1cdeb081.pth'
 model = dict(

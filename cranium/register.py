@@ -8,4 +8,5 @@ import cranium.engine.loops
 import cranium.engine.visualizer
 import cranium.datasets
 import cranium.evaluation.hemorrhage_metric
-import cranium.models  # noqa: F401
+import cranium.models
+import cranium.visualization.hooks  # noqa: F401

@@ -1,6 +1,7 @@
 # What every experiment of this project shares beyond mmseg's own runtime.
 _base_ = 'mmseg::_base_/default_runtime.py'
 
+custom_imports = dict(imports=['cranium.register'])
 randomness = dict(seed=0)
 
 custom_hooks = [

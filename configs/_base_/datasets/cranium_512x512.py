@@ -1,16 +1,4 @@
 # The prepared slices, resized to 512x512, three equal channels as the predecessor's RGB images.
-custom_imports = dict(
-    imports=[
-        'cranium.datasets',
-        'cranium.engine.cpu_bfloat16',
-        'cranium.engine.hooks',
-        'cranium.engine.loops',
-        'cranium.engine.visualizer',
-        'cranium.evaluation.hemorrhage_metric',
-        'cranium.visualization.hooks',
-    ]
-)
-
 dataset_type = 'CraniumDataset'
 data_root = 'data/'
 img_scale = (512, 512)

@@ -2,8 +2,6 @@
 # Prepare: python tools/prepare_dataset.py --window brain-bone
 _base_ = './cranium_512x512.py'
 
-custom_imports = dict(imports=[*_base_.custom_imports.imports, 'cranium.models'])
-
 head_frame = dict(type='AlignHead', size=(192, 160), spacing=2.9)
 pack = dict(
     type='PackSegInputs', meta_keys=('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'frame')
