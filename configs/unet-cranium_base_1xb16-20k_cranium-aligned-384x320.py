@@ -8,14 +8,3 @@ _base_ = [
     '_base_/default_runtime.py',
     '_base_/schedules/schedule_20k_adamw-cosine-amp.py',
 ]
-
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=0.001,
-        gamma=10,
-        update_buffers=True,
-    ),
-]

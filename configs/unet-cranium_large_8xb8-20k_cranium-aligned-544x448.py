@@ -12,13 +12,3 @@ _base_ = [
 ]
 
 optim_wrapper = dict(optimizer=dict(lr=4e-3))
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=0.001,
-        gamma=10,
-        update_buffers=True,
-    ),
-]

@@ -8,16 +8,3 @@ _base_ = [
     '_base_/default_runtime.py',
     '_base_/schedules/schedule_8k_adamw-cosine.py',
 ]
-
-custom_hooks = [
-    *_base_.custom_hooks,
-    # The weights averaged over some 200 iterations are validated, tested and saved. At first the
-    # average is over fewer, or it would hold the random start for long.
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=0.005,
-        gamma=10,
-        update_buffers=True,
-    ),
-]

@@ -76,7 +76,7 @@ def test_two_iterations_and_a_validation(path, tree, tmp_path):
     config.experiment_name = path.stem
     Runner.from_cfg(config).train()
     assert (tmp_path / 'iter_2.pth').exists()
-    assert len(list(tmp_path.glob('best_pixel_dice_hemorrhage_iter_2.pth'))) == 1
+    assert len(list(tmp_path.glob('best_patient_authors_dice_iter_2.pth'))) == 1
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

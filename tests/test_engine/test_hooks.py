@@ -56,7 +56,7 @@ def test_nan_where_a_checkpoint_is_due_leaves_the_last_good_one(tree, tmp_path):
         f'{tmp_path}/iter_3.pth; go on from it by `--resume --cfg-options '
         'optim_wrapper.optimizer.lr=0.00035` (a lower learning rate).'
     )
-    assert checkpoints(tmp_path) == ['best_pixel_dice_hemorrhage_iter_3.pth', 'iter_3.pth']
+    assert checkpoints(tmp_path) == ['best_patient_authors_dice_iter_3.pth', 'iter_3.pth']
     # No nan among the curves.
     (scalars,) = tmp_path.glob('*/vis_data/scalars.json')
     assert [json.loads(line)['step'] for line in scalars.read_text().split('\n')[:-1]][-1] == 5
@@ -74,7 +74,7 @@ def test_weights_of_nan_do_not_replace_the_best(tree, tmp_path):
     options = {'train_cfg.val_interval': 2}
     with pytest.raises(FloatingPointError, match='iteration 4 the weights hold nan'):
         train(tiny_config(tree, tmp_path, **options), Poison(after=4))
-    assert checkpoints(tmp_path) == ['best_pixel_dice_hemorrhage_iter_2.pth', 'iter_3.pth']
+    assert checkpoints(tmp_path) == ['best_patient_authors_dice_iter_2.pth', 'iter_3.pth']
 
 
 def fake_runner(work_dir=Path('nowhere'), hooks=(), weight=0.0, iteration=6):

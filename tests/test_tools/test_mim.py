@@ -43,7 +43,7 @@ def test_train_keeps_the_best_and_the_last_two(trained):
     _, work_dir = trained
     names = sorted(path.name for path in work_dir.glob('*.pth'))
     assert len(names) == 3
-    assert names[0].startswith('best_pixel_dice_hemorrhage_iter_')
+    assert names[0].startswith('best_patient_authors_dice_iter_')
     assert names[1:] == ['iter_3.pth', 'iter_4.pth']
 
 

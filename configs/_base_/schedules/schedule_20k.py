@@ -1,10 +1,10 @@
-# mmseg's 20k iterations. Kept are the best checkpoint by hemorrhage Dice, and the last two.
+# mmseg's 20k iterations. Kept are the last two checkpoints and the best one, by the Dice that is quoted.
 _base_ = 'mmseg::_base_/schedules/schedule_20k.py'
 
 # Goes on after a kill as if nothing had happened.
 train_cfg = dict(type='ResumableTrainLoop')
 default_hooks = dict(
-    checkpoint=dict(max_keep_ckpts=2, save_best='pixel/dice_hemorrhage', rule='greater'),
+    checkpoint=dict(max_keep_ckpts=2, save_best='patient/authors_dice', rule='greater'),
     # With `mim test --show-dir` draw every slice, not those of each fiftieth batch.
     visualization=dict(interval=1),
 )

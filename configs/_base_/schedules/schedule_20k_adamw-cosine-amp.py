@@ -1,4 +1,4 @@
-# 20k iterations of AdamW on a GPU, linear warm-up then cosine.
+# The same on a GPU: 20k iterations, and the average over some 1000.
 _base_ = './schedule_8k_adamw-cosine.py'
 
 max_iters = 20000
@@ -11,4 +11,4 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=1e-6, begin=warmup, end=max_iters, by_epoch=False),
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=2000)
-default_hooks = dict(checkpoint=dict(interval=2000))
+default_hooks = dict(checkpoint=dict(interval=2000), ema=dict(momentum=0.001))
