@@ -166,8 +166,9 @@ def waiting(
                 cfg[f'{part}_{key}'] = None
         if 'init_cfg' in cfg.model.backbone:
             cfg.model.backbone.init_cfg = None  # weights to download
-        # A Runner shares its scalars with others of the same name.
+        # Runners of one name share scalars, log and visualizer, which would outlive this folder.
         cfg.experiment_name = f'waiting_{time.time_ns()}'
+        cfg.setdefault('visualizer', dict(type='Visualizer')).name = cfg.experiment_name
         runner = Runner.from_cfg(cfg)
         runner.train()
         scalars = runner.message_hub.log_scalars

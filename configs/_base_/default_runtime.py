@@ -5,6 +5,8 @@ custom_imports = dict(imports=['cranium.register'])
 randomness = dict(seed=0)
 
 custom_hooks = [
+    dict(type='ThreadsHook'),
+    dict(type='RecordTrainingHook'),
     dict(type='StopOnInvalidLossHook'),
     dict(type='ResumeLearningRateHook'),
     dict(type='CurvesHook'),
@@ -12,3 +14,6 @@ custom_hooks = [
 ]
 # `--cfg-options visualizer.tensorboard=True` adds TensorBoard.
 visualizer = dict(type='CraniumVisualizer', tensorboard=False)
+# `mim test --tta`
+tta_model = dict(type='refuse_tta')
+tta_pipeline = []

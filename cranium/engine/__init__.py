@@ -1,10 +1,10 @@
 """Running on today's stack. Importing this package closes the gaps; each does nothing if not there.
 
-Import it before ``mmseg.models``; ``cranium.datasets`` and so every config of the project does.
+Import it before ``mmseg.models``; ``cranium.register`` and so every config of the project does.
 """
 
 from . import cpu_distributed, mmcv_ops, safe_checkpoints
 
 mmcv_ops.install_stand_in()
 safe_checkpoints.allow_mmengine_checkpoints()
-cpu_distributed.init_gloo()
+cpu_distributed.teach_runner()

@@ -5,12 +5,11 @@ DistributedDataParallel a device number. Delete when ``mmengine.dist.init_dist``
 ``Runner.wrap_model`` know the CPU. On a machine with CUDA nothing happens.
 """
 
-import multiprocessing
-import os
+from typing import Any
 
+import mmengine.dist
 import mmengine.runner.runner
 import torch
-from mmengine.dist import broadcast
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import MODEL_WRAPPERS
 from torch import distributed, nn
@@ -28,33 +27,38 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
         **kwargs: Passed to ``MMDistributedDataParallel``.
     """
 
-    def __init__(self, module: nn.Module, device_ids: list | None = None, **kwargs) -> None:
+    def __init__(
+        self, module: nn.Module, device_ids: list[int] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(revert_sync_batchnorm(module), device_ids=None, **kwargs)
 
     def train(self, mode: bool = True) -> 'CPUDistributedDataParallel':
         """Set the mode; on the way into evaluation give all processes the first one's buffers."""
         if self.training and not mode:
             for buffer in self.module.buffers():
-                broadcast(buffer, src=0)
-        return super().train(mode)
+                mmengine.dist.broadcast(buffer, src=0)
+        super().train(mode)
+        return self
 
 
-def init_gloo() -> bool:
-    """Initialise the process group with gloo if a launcher started this process and CUDA is absent.
+def init_dist(launcher: str, *args: Any, **kwargs: Any) -> None:
+    """Join the process group as a runner starts: with gloo where there is no CUDA.
 
-    mmengine skips its own initialisation when it finds one done. Worker processes of a data loader
-    inherit the launcher's variables and must not join.
-
-    Returns:
-        bool: Whether this call initialised the process group.
+    Args:
+        launcher (str): ``pytorch``, ``slurm`` or ``mpi``; only the first knows the CPU.
+        *args: As ``mmengine.dist.init_dist``, which all else is left to.
+        **kwargs: Likewise.
     """
-    launched = {'RANK', 'WORLD_SIZE'} <= os.environ.keys()
-    is_worker = multiprocessing.parent_process() is not None
-    if not launched or is_worker or torch.cuda.is_available() or distributed.is_initialized():
-        return False
+    if launcher != 'pytorch' or torch.cuda.is_available():
+        mmengine.dist.init_dist(launcher, *args, **kwargs)
+        return
     distributed.init_process_group('gloo')
     mmengine.runner.runner.MMDistributedDataParallel = CPUDistributedDataParallel
     MODEL_WRAPPERS.register_module(
         name='MMDistributedDataParallel', module=CPUDistributedDataParallel, force=True
     )
-    return True
+
+
+def teach_runner() -> None:
+    """Let mmengine's runner join by :func:`init_dist`; nothing is joined before one starts."""
+    mmengine.runner.runner.init_dist = init_dist

@@ -19,7 +19,7 @@ def config(tmp_path):
         'model = dict(\n'
         '    backbone=dict(base_channels=2), decode_head=dict(in_channels=2, channels=2)\n'
         ')\n'
-        'train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)\n'
+        'train_dataloader = dict(batch_size=2, num_workers=0)\n'
     )
     return path
 

@@ -1,6 +1,9 @@
+import hashlib
 import json
+import logging
 import math
 import re
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,9 +12,11 @@ import pytest
 import torch
 from mmengine.hooks import CheckpointHook
 
-from cranium.engine.hooks import StopOnInvalidLossHook
+from cranium.engine import hooks
+from cranium.engine.hooks import StopOnInvalidLossHook, ThreadsHook
+from cranium.version import __version__
 from tests.conftest import QUICKSTART, run_command
-from tests.test_engine.training import Watch, tiny_config, train
+from tests.test_engine.training import AUGMENT, Watch, tiny_config, train
 
 NAN, INF = float('nan'), float('inf')
 
@@ -143,6 +148,64 @@ def test_mim_ends_with_the_message(tree, tmp_path):
         r'no checkpoint .* `--cfg-options optim_wrapper\.optimizer\.lr=1e\+29` .*',
         training.strip().split('\n')[-1],
     )
+
+
+def record_of(checkpoint):
+    return torch.load(checkpoint, weights_only=True)['meta']['cranium']
+
+
+def test_each_checkpoint_tells_its_origin(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(hooks, '_commit', lambda: 'v1-3-gabc')
+    train(tiny_config(tree, tmp_path / 'first'))
+    assert record_of(tmp_path / 'first/iter_3.pth') == {
+        'version': __version__,
+        'commit': 'v1-3-gabc',
+        'training_patients': ['049'],
+        'data_sha256': None,
+    }
+    # Another training starts from it, on another patient.
+    (tree / 'dataset.json').write_text('{}')
+    options = {
+        'load_from': str(tmp_path / 'first/iter_3.pth'),
+        'train_dataloader.dataset': dict(
+            type='RepeatDataset',
+            times=3,
+            dataset=tiny_config(tree, tmp_path).val_dataloader.dataset | {'pipeline': AUGMENT},
+            _delete_=True,
+        ),
+        'train_dataloader.sampler': dict(type='InfiniteSampler', _delete_=True),
+    }
+    train(tiny_config(tree, tmp_path / 'second', **options))
+    record = record_of(tmp_path / 'second/iter_6.pth')
+    assert record['training_patients'] == ['049', '071']
+    assert record['data_sha256'] == hashlib.sha256(b'{}').hexdigest()
+
+
+def test_the_commit_is_that_of_the_checkout(tmp_path, monkeypatch):
+    monkeypatch.setattr(hooks, '__file__', str(tmp_path / 'cranium/engine/hooks.py'))
+    assert hooks._commit() is None
+    git = ['git', '-C', str(tmp_path), '-c', 'user.name=a', '-c', 'user.email=a@b']
+    subprocess.run([*git, 'init', '--quiet'], check=True)
+    assert hooks._commit() is None  # nothing is committed yet
+    subprocess.run([*git, 'commit', '--quiet', '--allow-empty', '-m', 'a'], check=True)
+    assert re.fullmatch('[0-9a-f]{7,}', hooks._commit())
+
+
+@pytest.mark.parametrize(('variable', 'threads'), [(None, 1), ('3', 2)])
+def test_one_thread_unless_the_user_says_otherwise(variable, threads, monkeypatch, caplog):
+    """PyTorch itself has read the variable as it was started."""
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    if variable:
+        monkeypatch.setenv('OMP_NUM_THREADS', variable)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with caplog.at_level(logging.INFO):
+            ThreadsHook().before_run(SimpleNamespace(logger=logging.getLogger()))
+        assert torch.get_num_threads() == threads
+        assert f'on the CPU: {threads}.' in caplog.text and 'OMP_NUM_THREADS' in caplog.text
+    finally:
+        torch.set_num_threads(before)
 
 
 class Rates(Watch):

@@ -42,7 +42,6 @@ def tiny_config(tree: Path, work_dir: Path, **options) -> Config:
         }
         | {f'{part}_dataloader.dataset.data_root': str(tree) for part in parts}
         | {f'{part}_dataloader.num_workers': 0 for part in parts}
-        | {f'{part}_dataloader.persistent_workers': False for part in parts}
         | {f'{part}_dataloader.batch_size': 2 for part in parts}
         | options
     )

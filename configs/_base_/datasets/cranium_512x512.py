@@ -20,7 +20,6 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=16,
     num_workers=4,
-    persistent_workers=True,
     # As InfiniteSampler shuffles, but a resumed training goes on where it was.
     sampler=dict(type='BalancedSampler', hemorrhage_share=None),
     dataset=dict(
@@ -33,7 +32,6 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,
-    persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
