@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cranium.preparation.errors import DataError
-from cranium.preparation.images import IGNORE, MASK_THRESHOLD, decode_gray
-from cranium.preparation.raw import MASKED, UNLABELLED, Demographics, read_raw
+from cranium.errors import CraniumError
+from cranium.manifest import MANIFEST, mask_path, read_manifest
+from cranium.preparation.images import MASK_THRESHOLD, decode_gray
+from cranium.preparation.raw import read_raw
 from cranium.preparation.source import PATIENTS, FolderSource, Source, find_source
-from cranium.preparation.splits import Case, make_splits, read_splits
-from cranium.preparation.tree import MANIFEST, SPLITS, read_dataset_json, read_manifest
+from cranium.preparation.splits import make_splits
+from cranium.preparation.tree import read_dataset_json
+from cranium.slices import IGNORE_INDEX, MASKED, UNLABELLED, slice_name, split_types
+from cranium.splits import SPLITS, Case, read_splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Collection:
     Args:
         source (Source): Where the items are read from.
         items (list[Item]): The slices.
-        people (dict[str, Demographics]): Age and sex by patient.
+        people (dict[str, tuple[float, str]]): Age (nan if unknown) and sex by patient.
         folds (list[dict]): What each fold holds.
         protocol (str): Whose folds these are.
         mask_threshold (int): Mask pixels above it are hemorrhage.
@@ -61,7 +64,7 @@ class Collection:
 
     source: Source
     items: list[Item]
-    people: dict[str, Demographics]
+    people: dict[str, tuple[float, str]]
     folds: list[dict]
     protocol: str
     mask_threshold: int
@@ -76,7 +79,7 @@ def open_collection(path: Path, mask_threshold: int = MASK_THRESHOLD) -> Collect
         mask_threshold (int): Mask pixels above it are hemorrhage. Defaults to 127.
 
     Raises:
-        DataError: Neither, or a tree that was prepared with another threshold.
+        CraniumError: Neither, or a tree that was prepared with another threshold.
     """
     path = Path(path)
     return (_open_prepared if (path / MANIFEST).exists() else _open_raw)(path, mask_threshold)
@@ -86,24 +89,22 @@ def _open_prepared(path: Path, mask_threshold: int) -> Collection:
     options = read_dataset_json(path)['options']
     if options['mask_threshold'] != mask_threshold:
         msg = f'{path}: prepared with mask threshold {options["mask_threshold"]}'
-        raise DataError(f'{msg}, not {mask_threshold}; use --source {_raw_download(path)}')
-    rows = [row for row in read_manifest(path) if row.image]
+        raise CraniumError(f'{msg}, not {mask_threshold}; use --source {_raw_download(path)}')
+    rows = read_manifest(path)
+    rows = rows[rows['image'] != '']
     items = [
         Item(
             patient=row.patient,
-            name=row.name,
+            name=slice_name(row.patient, row.slice),
             split=row.split,
             label=row.label,
-            types=tuple(row.types.split('+')) if row.types else (),
+            types=split_types(row.types),
             image=row.image,
-            mask=row.mask,
+            mask=mask_path(row.image),
         )
-        for row in rows
+        for row in rows.itertuples()
     ]
-    people = {
-        row.patient: Demographics(float(row.age) if row.age else None, row.sex or None)
-        for row in rows
-    }
+    people = {row.patient: (row.age, row.sex) for row in rows.itertuples()}
     splits = read_splits(path / SPLITS)
     folds = splits.describe([item.case for item in items])
     return Collection(
@@ -115,7 +116,7 @@ def _raw_download(path: Path) -> str:
     """Name the download in a prepared tree so that it is not taken for that tree."""
     try:
         source = find_source(path)
-    except DataError:
+    except CraniumError:
         return 'with the raw download: its zip, or its folder Patients_CT'
     return str(source.root / PATIENTS if isinstance(source, FolderSource) else source)
 
@@ -128,19 +129,19 @@ def _open_raw(path: Path, mask_threshold: int) -> Collection:
             name=item.name,
             split='all',
             label=item.label,
-            types=item.diagnosis.types if item.diagnosis else (),
+            types=split_types(item.types),
             image=item.brain,
             mask=item.mask,
             bone=item.bone,
         )
         for item in raw.slices
     ]
-    cases = [item.case for item in items]
+    cases = [item.case for item in raw.slices]
     try:
         folds = make_splits(cases, 'authors').describe(cases)
-    except DataError:  # other patients than the authors'
+    except CraniumError:  # other patients than the authors'
         folds = []
-    return Collection(raw.source, items, raw.demographics, folds, 'authors', mask_threshold, False)
+    return Collection(raw.source, items, raw.people, folds, 'authors', mask_threshold, False)
 
 
 def read_image(source: Source, member: str) -> np.ndarray:
@@ -150,7 +151,7 @@ def read_image(source: Source, member: str) -> np.ndarray:
         np.ndarray: (height, width, channels), uint8.
 
     Raises:
-        DataError: It cannot be read.
+        CraniumError: It cannot be read.
     """
     content = source.read(member)
     if member.lower().endswith('.png'):
@@ -170,13 +171,13 @@ def read_mask(source: Source, item: Item, threshold: int, shape: tuple[int, int]
         shape (tuple[int, int]): (height, width), where there is no mask to read.
 
     Returns:
-        np.ndarray: (height, width), uint8: 0, 1 or ``IGNORE``.
+        np.ndarray: (height, width), uint8: 0, 1 or ``IGNORE_INDEX``.
 
     Raises:
-        DataError: It cannot be read.
+        CraniumError: It cannot be read.
     """
     if item.label == UNLABELLED:
-        return np.full(shape, IGNORE, np.uint8)
+        return np.full(shape, IGNORE_INDEX, np.uint8)
     if item.mask is None:
         return np.zeros(shape, np.uint8)
     name, content = source.describe(item.mask), source.read(item.mask)
@@ -189,5 +190,5 @@ def _decode_png(content: bytes, name: str) -> np.ndarray:
     try:
         return np.asarray(Image.open(io.BytesIO(content)))
     except (OSError, SyntaxError, ValueError) as error:
-        msg = f'{name}: not a readable PNG; run tools/prepare_dataset.py --overwrite'
-        raise DataError(msg) from error
+        msg = f'{name}: not a readable PNG; run cranium prepare --overwrite'
+        raise CraniumError(msg) from error

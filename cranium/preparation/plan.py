@@ -3,21 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from cranium.preparation.images import ENCODING, MASK_THRESHOLD
-from cranium.preparation.raw import MASKED, UNLABELLED, RawDataset, RawSlice
-from cranium.preparation.splits import (
-    ROLES,
-    SLICE_WARNING,
-    Case,
-    Splits,
-    count,
-    make_splits,
-    read_splits,
-)
-
-WINDOWS = ('brain', 'bone', 'brain-bone')
-UNLABELLED_CHOICES = ('drop', 'keep')
+from cranium.preparation.images import MASK_THRESHOLD
+from cranium.preparation.raw import RawDataset, RawSlice
+from cranium.preparation.splits import make_splits
+from cranium.slices import UNLABELLED
+from cranium.splits import ROLES, SLICE_WARNING, Splits, count, read_splits
 
 
 @dataclass(frozen=True)
@@ -48,13 +40,9 @@ class Options:
     unlabelled: str = 'drop'
 
     @property
-    def recipe(self) -> dict:
-        """What decides the bytes of an image and its mask, apart from their sources."""
-        return {
-            'window': self.window,
-            'mask_threshold': self.mask_threshold,
-            'encoding': ENCODING,
-        }
+    def recipe(self) -> dict[str, Any]:
+        """What decides the pixels of an image and its mask, apart from their sources."""
+        return {'window': self.window, 'mask_threshold': self.mask_threshold}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +68,7 @@ class Plan:
         raw (RawDataset): The download.
         options (Options): How.
         splits (Splits): The folds.
-        slices (list[Planned]): Every slice, written or left out.
+        slices (list[Planned]): Every slice, written or left out, by patient and number.
     """
 
     raw: RawDataset
@@ -89,14 +77,14 @@ class Plan:
     slices: list[Planned]
 
     @property
-    def left_out(self) -> Counter:
+    def left_out(self) -> Counter[str]:
         """How many slices are left out, by reason."""
         return Counter(item.left_out for item in self.slices if item.left_out)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count patients and slices by split, leaving out splits without any."""
         counts = {
-            split: count(as_case(item.slice) for item in self.slices if item.split == split)
+            split: count(item.slice.case for item in self.slices if item.split == split)
             for split in ROLES
         }
         return {split: numbers for split, numbers in counts.items() if numbers['slices']}
@@ -112,20 +100,15 @@ class Plan:
             first, *others = self.raw.unknown_files
             more = f' and {len(others)} more' if others else ''
             remarks.append(f'ignored, as not a slice: {first}{more}')
-        cases = [as_case(item) for item in self.raw.slices]
-        for fold, missing in self.splits.missing(cases).items():
-            total = len(self.splits.folds[fold])
-            remarks.append(
-                f'fold {fold}: {len(missing)} of its {total} members are not in this download'
-            )
+        missing = self.splits.missing([item.case for item in self.raw.slices])
+        remarks += [
+            f'fold {fold}: {len(members)} of its {len(self.splits.folds[fold])} members are not in '
+            'this download'
+            for fold, members in missing.items()
+        ]
         if self.splits.protocol == 'slice':
             remarks.append(f'warning: {SLICE_WARNING}')
         return remarks
-
-
-def as_case(item: RawSlice) -> Case:
-    """Return what a split needs to know of a slice."""
-    return Case(item.patient, item.name, item.label == MASKED)
 
 
 def make_plan(raw: RawDataset, options: Options) -> Plan:
@@ -135,9 +118,9 @@ def make_plan(raw: RawDataset, options: Options) -> Plan:
     slices are left out.
 
     Raises:
-        DataError: Folds that this download cannot fill; see :mod:`cranium.preparation.splits`.
+        CraniumError: Folds that this download cannot fill; see :mod:`cranium.preparation.splits`.
     """
-    cases = [as_case(item) for item in raw.slices]
+    cases = [item.case for item in raw.slices]
     if options.splits_file is not None:
         splits = read_splits(options.splits_file)
     else:

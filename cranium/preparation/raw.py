@@ -1,32 +1,22 @@
 """The raw ct-ich tree as records: one per slice, with what the CSV files say of it."""
 
-import csv
-import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from cranium.preparation.errors import DataError
+import numpy as np
+
+from cranium.diagnosis import DIAGNOSIS, read_diagnosis, read_table
+from cranium.errors import CraniumError
 from cranium.preparation.images import jpeg_size
 from cranium.preparation.source import PATIENTS, Source
+from cranium.slices import BACKGROUND, MASKED, UNLABELLED, patient_name, slice_name
+from cranium.splits import Case
 
-HEMORRHAGE_TYPES = (
-    'Intraventricular',
-    'Intraparenchymal',
-    'Subarachnoid',
-    'Epidural',
-    'Subdural',
-)
-DIAGNOSIS_CSV = 'hemorrhage_diagnosis.csv'
-DEMOGRAPHICS_CSV = 'patient_demographics.csv'
+DEMOGRAPHICS = 'patient_demographics.csv'
 
-# What a slice's mask will be.
-MASKED = 'mask'  # drawn by the radiologists
-BACKGROUND = 'background'  # the diagnosis says that there is nothing to draw
-UNLABELLED = 'unlabelled'  # hemorrhage or unknown, and no mask that fits: not background
-
-_SLICE_NAME = re.compile(
-    rf'{PATIENTS}/(\d+)/(brain|bone)/(\d+)(_HGE_Seg)?\.jpe?g', re.IGNORECASE | re.ASCII
+_MEMBER = re.compile(
+    rf'{PATIENTS}/(\d{{1,9}})/(brain|bone)/(\d{{1,9}})(_HGE_Seg)?\.jpe?g', re.IGNORECASE | re.ASCII
 )
 # What macOS and Windows leave in folders and archives.
 _LITTER = re.compile(
@@ -35,34 +25,17 @@ _LITTER = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """A row of ``hemorrhage_diagnosis.csv``."""
-
-    types: tuple[str, ...]
-    hemorrhage: bool
-    fracture: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Demographics:
-    """A row of ``patient_demographics.csv``: age in years and sex, None where not given."""
-
-    age: float | None = None
-    sex: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class RawSlice:
     """One slice of one patient.
 
     Args:
-        patient (str): The patient's number, at least three digits.
+        patient (str): The patient, as in the manifest.
         number (int): The slice's number, from the skull base upward.
         brain (str): Member of the source: the brain window.
         bone (str, optional): The bone window.
         mask (str, optional): The mask, where it can be used.
-        diagnosis (Diagnosis, optional): None where the CSV has no row.
         label (str): ``MASKED``, ``BACKGROUND`` or ``UNLABELLED``.
+        types (str): Hemorrhage types of the diagnosis, joined by ``+``.
         notes (tuple[str, ...]): Whatever is unusual.
     """
 
@@ -71,14 +44,19 @@ class RawSlice:
     brain: str
     bone: str | None
     mask: str | None
-    diagnosis: Diagnosis | None
     label: str
+    types: str = ''
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """``<patient>_<slice, three digits>``, the stem of its files."""
-        return f'{self.patient}_{self.number:03d}'
+        """``<patient>_<slice>``, the stem of its files."""
+        return slice_name(self.patient, self.number)
+
+    @property
+    def case(self) -> Case:
+        """What a split needs to know of it."""
+        return Case(self.patient, self.name, self.label == MASKED)
 
 
 @dataclass(frozen=True)
@@ -88,16 +66,17 @@ class RawDataset:
     Args:
         source (Source): Where its members are read from.
         slices (list[RawSlice]): By patient and number.
-        demographics (dict[str, Demographics]): By patient.
+        people (dict[str, tuple[float, str]]): Age in years (nan where not given) and sex by
+            patient.
         rows_without_image (int): Rows of the diagnosis whose slice is not in this download.
         unknown_files (tuple[str, ...]): Files that are neither slices nor a system's litter.
     """
 
     source: Source
     slices: list[RawSlice]
-    demographics: dict[str, Demographics] = field(default_factory=dict)
-    rows_without_image: int = 0
-    unknown_files: tuple[str, ...] = ()
+    people: dict[str, tuple[float, str]]
+    rows_without_image: int
+    unknown_files: tuple[str, ...]
 
 
 def read_raw(source: Source) -> RawDataset:
@@ -110,25 +89,32 @@ def read_raw(source: Source) -> RawDataset:
         RawDataset: Every slice that has a brain window.
 
     Raises:
-        DataError: No slices, no diagnosis, a malformed CSV, or two files for one slice.
+        CraniumError: No slices, no diagnosis, a malformed CSV, or two files for one slice.
     """
     members = source.members()
     files, unknown = _sort_files(members, source)
-    diagnoses = _read_diagnoses(source, members)
+    table = _find_csv(members, DIAGNOSIS)
+    if table is None:
+        raise CraniumError(f'{source}: {DIAGNOSIS} is missing; put it beside {PATIENTS}')
+    rows = read_diagnosis(source.read(table), source.describe(table))
+    columns = ['patient', 'slice', 'types', 'hemorrhage']
+    diagnosis = {
+        (int(patient), number): (types, hemorrhage)
+        for patient, number, types, hemorrhage in rows[columns].to_numpy()
+    }
     slices = [
-        _raw_slice(source, key, windows, diagnoses.pop(key, None))
+        _raw_slice(source, *key, windows, diagnosis.pop(key, None))
         for key, windows in sorted(files.items())
         if 'brain' in windows
     ]
     if not slices:
         msg = f'{source}: {PATIENTS} holds no <patient>/brain/<slice>.jpg; unpack it again'
-        raise DataError(msg)
+        raise CraniumError(msg)
     for windows in files.values():
         if 'brain' not in windows:
             unknown += windows.values()
-    return RawDataset(
-        source, slices, _read_demographics(source, members), len(diagnoses), tuple(sorted(unknown))
-    )
+    people = _read_people(source, _find_csv(members, DEMOGRAPHICS))
+    return RawDataset(source, slices, people, len(diagnosis), tuple(sorted(unknown)))
 
 
 def _sort_files(
@@ -138,13 +124,14 @@ def _sort_files(
     files: dict[tuple[int, int], dict[str, str]] = {}
     unknown = []
     for member in members:
-        match = _SLICE_NAME.fullmatch(member)
+        match = _MEMBER.fullmatch(member)
         if match and not (match[2].lower() == 'bone' and match[4]):
             kind = 'mask' if match[4] else match[2].lower()
             windows = files.setdefault((int(match[1]), int(match[3])), {})
             if kind in windows:
                 first = source.describe(windows[kind])
-                raise DataError(f'{source.describe(member)}: the same slice as {first}; keep one')
+                msg = f'{source.describe(member)}: the same slice as {first}; keep one'
+                raise CraniumError(msg)
             windows[kind] = member
         elif member.startswith(f'{PATIENTS}/') and not _LITTER.search(member):
             unknown.append(member)
@@ -152,37 +139,29 @@ def _sort_files(
 
 
 def _raw_slice(
-    source: Source, key: tuple[int, int], windows: dict[str, str], diagnosis: Diagnosis | None
+    source: Source,
+    patient: int,
+    number: int,
+    windows: dict[str, str],
+    diagnosis: tuple[str, bool] | None,
 ) -> RawSlice:
-    mask = windows.get('mask')
+    brain, bone, mask = windows['brain'], windows.get('bone'), windows.get('mask')
+    types, hemorrhage = diagnosis or ('', True)
     notes = []
-    if 'bone' not in windows:
+    if bone is None:
         notes.append('no bone window')
     if diagnosis is None:
         notes.append('no row in the diagnosis')
-    if mask and diagnosis and not diagnosis.hemorrhage:
+    if mask and not hemorrhage:
         notes.append('mask on a slice that the diagnosis calls clean')
-    if mask and (note := _misfit(source, windows['brain'], mask)):
-        notes.append(note)
-        mask = None
-    if mask:
-        label = MASKED
-    elif 'mask' in windows or diagnosis is None or diagnosis.hemorrhage:
-        label = UNLABELLED
+    if mask and (misfit := _misfit(source, brain, mask)):
+        notes.append(misfit)
+        # What was drawn there is lost, so that the slice is unlabelled and not background.
+        mask, hemorrhage = None, True
+    label = MASKED if mask else UNLABELLED if hemorrhage else BACKGROUND
+    if label == UNLABELLED:
         notes.append('unlabelled: no mask that can be used')
-    else:
-        label = BACKGROUND
-    patient, number = key
-    return RawSlice(
-        patient=f'{patient:03d}',
-        number=number,
-        brain=windows['brain'],
-        bone=windows.get('bone'),
-        mask=mask,
-        diagnosis=diagnosis,
-        label=label,
-        notes=tuple(notes),
-    )
+    return RawSlice(patient_name(patient), number, brain, bone, mask, label, types, tuple(notes))
 
 
 def _misfit(source: Source, brain: str, mask: str) -> str | None:
@@ -194,85 +173,24 @@ def _misfit(source: Source, brain: str, mask: str) -> str | None:
     return f'mask of {mask_width} x {mask_height} on an image of {width} x {height}'
 
 
-def _read_diagnoses(source: Source, members: list[str]) -> dict[tuple[int, int], Diagnosis]:
-    member = _find_csv(members, DIAGNOSIS_CSV)
-    if member is None:
-        raise DataError(f'{source}: {DIAGNOSIS_CSV} is missing; put it beside {PATIENTS}')
-    name = source.describe(member)
-    diagnoses = {}
-    for line, row in _read_csv(source, member):
-        key = (
-            _integer(row, 'PatientNumber', f'{name}, line {line}'),
-            _integer(row, 'SliceNumber', f'{name}, line {line}'),
-        )
-        if key in diagnoses:
-            raise DataError(f'{name}, line {line}: a second row for slice {key}; keep one')
-        flags = {
-            column: _flag(row, column, f'{name}, line {line}')
-            for column in (*HEMORRHAGE_TYPES, 'No_Hemorrhage', 'Fracture_Yes_No')
-        }
-        types = tuple(column for column in HEMORRHAGE_TYPES if flags[column])
-        # A type wins over `No_Hemorrhage`: calling a bleed background is the worse mistake.
-        hemorrhage = bool(types) or not flags['No_Hemorrhage']
-        diagnoses[key] = Diagnosis(types, hemorrhage, flags['Fracture_Yes_No'])
-    return diagnoses
-
-
-def _read_demographics(source: Source, members: list[str]) -> dict[str, Demographics]:
+def _read_people(source: Source, member: str | None) -> dict[str, tuple[float, str]]:
     """Read ages and sexes; without the file there are none, as nothing but statistics needs it."""
-    member = _find_csv(members, DEMOGRAPHICS_CSV)
     if member is None:
         return {}
-    demographics = {}
-    for line, row in _read_csv(source, member):
-        where = f'{source.describe(member)}, line {line}'
-        # The header of the age holds a line break: "Age\n(years)".
-        row = {re.sub(r'\s+', ' ', column or ''): value for column, value in row.items()}
-        age = row.get('Age (years)') or None
+    name = source.describe(member)
+    columns = ['Patient Number', 'Age (years)', 'Gender']
+    people = {}
+    for patient, age, sex in read_table(source.read(member), name, columns)[columns].to_numpy():
+        if not re.fullmatch('[0-9]{1,9}', patient):
+            msg = f'{name}: Patient Number is {patient!r}, not a number; correct it'
+            raise CraniumError(msg)
         try:
-            demographics[f'{_integer(row, "Patient Number", where):03d}'] = Demographics(
-                float(age) if age else None, row.get('Gender') or None
-            )
+            people[patient_name(patient)] = (float(age or np.nan), sex)
         except ValueError as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f'{where}: {age!r} is no age in years; correct it') from error
-    return demographics
+            msg = f'{name}: patient {patient}: {age!r} is no age in years; correct it'
+            raise CraniumError(msg) from error
+    return people
 
 
 def _find_csv(members: list[str], name: str) -> str | None:
     return next((member for member in members if member.lower() == name), None)
-
-
-def _read_csv(source: Source, member: str) -> Iterable[tuple[int, dict[str, str]]]:
-    name = source.describe(member)
-    try:
-        # `utf-8-sig`: the original opens with a byte order mark.
-        text = source.read(member).decode('utf-8-sig')
-        reader = csv.DictReader(io.StringIO(text, newline=''), strict=True)
-        rows = [(reader.line_num, row) for row in reader if any(row.values())]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f'{name}: not a CSV in UTF-8 ({error}); use the original') from error
-    if not rows:
-        raise DataError(f'{name}: no rows; use the original')
-    return rows
-
-
-def _integer(row: dict[str, str], column: str, where: str) -> int:
-    value = _cell(row, column, where)
-    if not value.isascii() or not value.isdigit():
-        raise DataError(f'{where}: {column} is {value!r}, not a number; correct it')
-    return int(value)
-
-
-def _flag(row: dict[str, str], column: str, where: str) -> bool:
-    value = _cell(row, column, where)
-    if value not in ('0', '1'):
-        raise DataError(f'{where}: {column} is {value!r}, neither 0 nor 1; correct it')
-    return value == '1'
-
-
-def _cell(row: dict[str, str], column: str, where: str) -> str:
-    if row.get(column) is None:
-        raise DataError(f'{where}: no {column}; use the original file')
-    return row[column].strip()

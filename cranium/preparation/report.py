@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cranium.preparation.raw import HEMORRHAGE_TYPES
-from cranium.preparation.splits import SLICE_WARNING
 from cranium.preparation.statistics import PERCENTILES, REGIONS
 from cranium.preparation.tables import markdown_table
+from cranium.slices import HEMORRHAGE_TYPES
+from cranium.splits import SLICE_WARNING
 
 FORMATS = ('text', 'markdown', 'json', 'figure')
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from cranium.errors import CraniumError
 from cranium.preparation.collection import Collection, Item, read_image, read_mask
-from cranium.preparation.errors import DataError
-from cranium.preparation.images import IGNORE
-from cranium.preparation.raw import BACKGROUND, MASKED, UNLABELLED
+from cranium.slices import BACKGROUND, IGNORE_INDEX, MASKED, UNLABELLED
 
 # The files carry no orientation; anatomy and the published figures agree with this.
 CONVENTION = "Shown as stored, by radiological convention: the patient's right is on the left."
@@ -36,7 +35,7 @@ class View:
         image (np.ndarray): (height, width), uint8: the brain window, or the window that the tree
             was prepared with.
         bone (np.ndarray, optional): (height, width), uint8: the bone window, where there is one.
-        mask (np.ndarray): (height, width), uint8: 0, 1 or ``IGNORE``.
+        mask (np.ndarray): (height, width), uint8: 0, 1 or ``IGNORE_INDEX``.
     """
 
     item: Item
@@ -83,13 +82,13 @@ def choose(
         list[Item]: By patient and slice.
 
     Raises:
-        DataError: No slice is like this.
+        CraniumError: No slice is like this.
     """
     known = {item.patient for item in collection.items}
     for patient in patients:
         if patient not in known:
             msg = f'{collection.source}: no patient {patient}; it has {min(known)} to {max(known)}'
-            raise DataError(msg)
+            raise CraniumError(msg)
     fitting = [
         item
         for item in collection.items
@@ -99,7 +98,7 @@ def choose(
         and (pixels is None or _has_pixels(collection, item, *pixels))
     ]
     if not fitting:
-        raise DataError(f'{collection.source}: no slice is like this; ask for less')
+        raise CraniumError(f'{collection.source}: no slice is like this; ask for less')
     drawn = random.Random(seed).sample(fitting, min(number, len(fitting)))
     return sorted(drawn, key=collection.items.index)
 
@@ -209,7 +208,7 @@ def patient_page(views: Sequence[View]) -> str:
             'outline': _data_url(_outline_layer(view.mask == 1)) if (view.mask == 1).any() else '',
             'bone': _data_url(Image.fromarray(view.bone)) if view.bone is not None else '',
             'bleeds': bool((view.mask == 1).any()),
-            'unlabelled': bool((view.mask == IGNORE).all()),
+            'unlabelled': bool((view.mask == IGNORE_INDEX).all()),
         }
         for view in views
     ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from cranium.preparation.errors import DataError
+from cranium.errors import CraniumError
 
 PATIENTS = 'Patients_CT'
 DOWNLOAD_URLS = (
@@ -48,35 +48,43 @@ class FolderSource:
         return str(self.root)
 
     def members(self) -> list[str]:
-        """List the files: the tables at the top, and everything below ``Patients_CT``.
+        """List the tables at the top, and every file below ``Patients_CT``.
 
         Returns:
             list[str]: Paths relative to ``root``, with ``/`` between their parts.
 
         Raises:
-            DataError: A symbolic link among them.
+            CraniumError: A symbolic link among them.
             OSError: A folder that cannot be read.
         """
-        # Joined as text, because a Path drops './', with which a scan of '.' begins its paths.
-        prefix = os.path.join(self.root, '')
-        tables = [entry for entry in _scan(prefix) if entry.name.lower().endswith('.csv')]
-        paths = [*_files_below(tables), *_files_below(_scan(prefix + PATIENTS))]
-        return [path.removeprefix(prefix).replace(os.sep, '/') for path in paths]
+
+        def refuse(error: OSError) -> None:
+            raise error
+
+        found = [name for name in sorted(os.listdir(self.root)) if name.lower().endswith('.csv')]
+        for folder, folders, files in os.walk(self.root / PATIENTS, onerror=refuse):
+            folders.sort()
+            inside = Path(folder).relative_to(self.root).as_posix()
+            found += [f'{inside}/{name}' for name in (*folders, *sorted(files))]
+        paths = [os.path.join(self.root, member) for member in found]
+        for path in filter(os.path.islink, paths):
+            raise CraniumError(f'{path}: a symbolic link, not a slice; put the file itself there')
+        return [member for member, path in zip(found, paths) if not os.path.isdir(path)]
 
     def read(self, member: str) -> bytes:
         """Return the content of a member.
 
         Raises:
-            DataError: It cannot be read, or is too large to be a slice.
+            CraniumError: It cannot be read, or is too large to be a slice.
         """
         path = self.root / member
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
-                raise DataError(f'{path}: too large for a CT slice; replace it by the original')
+                raise CraniumError(f'{path}: too large for a CT slice; replace it by the original')
             return path.read_bytes()
         except OSError as error:
             msg = f'{path}: cannot be read ({error.strerror}); check the file and its permissions'
-            raise DataError(msg) from error
+            raise CraniumError(msg) from error
 
     def describe(self, member: str) -> str:
         """Name a member in a message."""
@@ -106,10 +114,9 @@ class ZipSource:
 
     def members(self) -> list[str]:
         """List the files below the wrapping folder; see :meth:`FolderSource.members`."""
-        names = _open_zip(self.path).namelist()
         return [
             name.removeprefix(self.prefix)
-            for name in names
+            for name in _open_zip(self.path).namelist()
             if name.startswith(self.prefix) and not name.endswith('/')
         ]
 
@@ -120,13 +127,13 @@ class ZipSource:
         try:
             info = archive.getinfo(self.prefix + member)
             if info.file_size > MAX_FILE_BYTES:
-                raise DataError(f'{name}: too large for a CT slice; download the zip again')
+                raise CraniumError(f'{name}: too large for a CT slice; download the zip again')
             return archive.read(info)
         except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise DataError(f'{name}: damaged ({error}); download the zip again') from error
+            raise CraniumError(f'{name}: damaged ({error}); download the zip again') from error
         except RuntimeError as error:  # a compression that Python lacks, or a password
             msg = f'{name}: cannot be unpacked ({error}); unpack the zip and name its folder'
-            raise DataError(msg) from error
+            raise CraniumError(msg) from error
 
     def describe(self, member: str) -> str:
         """Name a member in a message."""
@@ -148,26 +155,28 @@ def find_source(path: Path) -> Source:
         deeper.
 
     Raises:
-        DataError: Nothing there, more than one download, or an unsafe or damaged zip.
+        CraniumError: Nothing there, more than one download, or an unsafe or damaged zip.
     """
     path = Path(path)
+    where = f'get it from {DOWNLOAD_URLS[0]} (or try --source data/sample)'
     if path.is_file():
         source = _zip_source(path)
         if source is None:
-            raise DataError(f'{path}: holds no {PATIENTS} folder; {_where_to_get_it()}')
+            raise CraniumError(f'{path}: holds no {PATIENTS} folder; {where}')
         return source
     if not path.is_dir():
-        raise DataError(f'{path}: no such file or folder; {_where_to_get_it()}')
+        raise CraniumError(f'{path}: no such file or folder; {where}')
     if path.absolute().name == PATIENTS:
         return FolderSource(path.parent if path.name else path.absolute().parent)
     for look in (_folders, _zips):
         for level in _levels(path):
             found = look(level)
             if len(found) > 1:
-                raise DataError(f'{path}: several downloads, {found[0]} and {found[1]}; name one')
+                msg = f'{path}: several downloads, {found[0]} and {found[1]}; name one'
+                raise CraniumError(msg)
             if found:
                 return found[0]
-    raise DataError(f'{path}: no ct-ich download in it; {_where_to_get_it()}')
+    raise CraniumError(f'{path}: no ct-ich download in it; {where}')
 
 
 def _levels(path: Path) -> Iterator[list[Path]]:
@@ -175,7 +184,14 @@ def _levels(path: Path) -> Iterator[list[Path]]:
     level = [path]
     yield level
     for _ in range(_WRAPPING_FOLDERS):
-        level = [Path(entry.path) for folder in level for entry in _scan(folder) if _wraps(entry)]
+        inside = [entry for folder in level for entry in sorted(folder.iterdir())]
+        level = [
+            entry
+            for entry in inside
+            if entry.name not in _NOT_A_DOWNLOAD
+            and not entry.name.startswith('.')
+            and entry.is_dir()
+        ]
         yield level
 
 
@@ -184,36 +200,9 @@ def _folders(level: Iterable[Path]) -> list[Source]:
 
 
 def _zips(level: Iterable[Path]) -> list[Source]:
-    paths = sorted(entry.path for folder in level for entry in _scan(folder) if _is_zip(entry))
-    return [source for path in paths if (source := _zip_source(Path(path)))]
-
-
-def _where_to_get_it() -> str:
-    return f'get it from {DOWNLOAD_URLS[0]} (or try --source data/sample)'
-
-
-def _is_zip(entry: os.DirEntry) -> bool:
-    return entry.name.lower().endswith('.zip') and entry.is_file()
-
-
-def _wraps(entry: os.DirEntry) -> bool:
-    return entry.is_dir() and entry.name not in _NOT_A_DOWNLOAD and not entry.name.startswith('.')
-
-
-def _scan(folder: Path | str) -> list[os.DirEntry]:
-    with os.scandir(folder) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
-
-
-def _files_below(entries: Iterable[os.DirEntry]) -> Iterator[str]:
-    for entry in entries:
-        if entry.is_symlink():
-            msg = f'{entry.path}: a symbolic link, not a slice; put the file itself there'
-            raise DataError(msg)
-        if entry.is_dir():
-            yield from _files_below(_scan(entry.path))
-        else:
-            yield entry.path
+    paths = [path for folder in level for path in sorted(folder.iterdir())]
+    zips = [path for path in paths if path.suffix.lower() == '.zip' and path.is_file()]
+    return [source for path in zips if (source := _zip_source(path))]
 
 
 def _zip_source(path: Path) -> ZipSource | None:
@@ -233,15 +222,15 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         msg = f'{path}: not a readable zip ({error}); download it again'
-        raise DataError(msg) from error
+        raise CraniumError(msg) from error
     seen = set()
     for info in archive.infolist():
         danger = 'is in it twice' if info.filename in seen else _danger(info)
         seen.add(info.filename)
         if danger:
-            raise DataError(f'{path}: {info.filename!r} {danger}; download the zip again')
+            raise CraniumError(f'{path}: {info.filename!r} {danger}; download the zip again')
     if sum(info.file_size for info in archive.infolist()) > MAX_TOTAL_BYTES:
-        raise DataError(f'{path}: unpacks to more than 20 GB; download the zip again')
+        raise CraniumError(f'{path}: unpacks to more than 20 GB; download the zip again')
     return archive
 
 

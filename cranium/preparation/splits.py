@@ -6,30 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from cranium.preparation.errors import DataError
-from cranium.splits import (
-    ALWAYS_TRAINED,
-    PROTOCOLS,
-    ROLES,
-    SLICE_WARNING,
-    Case,
-    Splits,
-    count,
-    read_splits,
-)
-
-__all__ = [
-    'ALWAYS_TRAINED',
-    'AUTHORS_FOLDS',
-    'PROTOCOLS',
-    'ROLES',
-    'SLICE_WARNING',
-    'Case',
-    'Splits',
-    'count',
-    'make_splits',
-    'read_splits',
-]
+from cranium.errors import CraniumError
+from cranium.slices import patient_name
+from cranium.splits import PROTOCOLS, Case, Splits
 
 AUTHORS_FOLDS = (
     (31, 39, 21, 33, 34, 5, 54, 2, 67, 15, 68, 10, 53, 29, 44, 76),
@@ -54,7 +33,7 @@ def make_splits(cases: Sequence[Case], protocol: str, folds: int = 5, seed: int 
         Splits: The folds.
 
     Raises:
-        DataError: Fewer patients with hemorrhage (``patient``) or slices (``slice``) than folds.
+        CraniumError: Fewer patients with hemorrhage (``patient``) or slices (``slice``) than folds.
     """
     cases = sorted(cases, key=lambda case: (int(case.patient), case.name))
     if protocol == 'patient':
@@ -62,9 +41,9 @@ def make_splits(cases: Sequence[Case], protocol: str, folds: int = 5, seed: int 
     if protocol == 'slice':
         return Splits(protocol, _slice_folds(cases, folds, seed), seed)
     if protocol == 'authors':
-        members = tuple(tuple(f'{n + 49:03d}' for n in sorted(fold)) for fold in AUTHORS_FOLDS)
+        members = tuple(tuple(patient_name(n + 49) for n in sorted(fold)) for fold in AUTHORS_FOLDS)
         return Splits(protocol, members)
-    raise DataError(f'no protocol {protocol!r}; choose one of {", ".join(PROTOCOLS)}')
+    raise CraniumError(f'no protocol {protocol!r}; choose one of {", ".join(PROTOCOLS)}')
 
 
 def _patient_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[str, ...], ...]:
@@ -82,7 +61,7 @@ def _patient_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[
             f'{folds} folds need {folds} patients with hemorrhage masks, here are '
             f'{len(bleeding)}; use --folds {max(len(bleeding), 2)} or complete the download'
         )
-        raise DataError(msg)
+        raise CraniumError(msg)
     groups = [case.patient for case in cases]
     strata = [int(case.patient in bleeding) for case in cases]
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
@@ -98,7 +77,7 @@ def _patient_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[
 def _slice_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[str, ...], ...]:
     """Draw folds of slices: of the full 2501, fold 0 holds 501 and leaves 2000 to train on."""
     if len(cases) < folds:
-        raise DataError(f'{folds} folds need {folds} slices, here are {len(cases)}')
+        raise CraniumError(f'{folds} folds need {folds} slices, here are {len(cases)}')
     # numpy promises that RandomState draws the same in every version to come.
     order = np.random.RandomState(seed).permutation(len(cases))
     names = [cases[index].name for index in order]

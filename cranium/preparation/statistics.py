@@ -1,5 +1,6 @@
 """What is in a data set: the counts, sizes and intensities that a careful researcher asks for."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +9,9 @@ from itertools import islice
 import numpy as np
 
 from cranium.preparation.collection import Collection, Item, read_image, read_mask
-from cranium.preparation.images import IGNORE
-from cranium.preparation.raw import HEMORRHAGE_TYPES, MASKED, UNLABELLED, Demographics
 from cranium.preparation.source import Source
-from cranium.preparation.splits import ROLES, count
+from cranium.slices import HEMORRHAGE_TYPES, IGNORE_INDEX, MASKED, UNLABELLED
+from cranium.splits import ROLES, count
 
 REGIONS = ('image', 'head', 'hemorrhage')
 PERCENTILES = (0.5, 5, 25, 50, 75, 95, 99.5)
@@ -99,7 +99,7 @@ def _measure_batch(source: Source, threshold: int, batch: Sequence[Item]) -> Mea
         histograms = {
             (item.split, name): histogram_of(image, region) for name, region in regions.items()
         }
-        labelled = int(np.count_nonzero(mask != IGNORE))
+        labelled = int(np.count_nonzero(mask != IGNORE_INDEX))
         total.add(Measurements([Measured(item, labelled, lesion_sizes(mask == 1))], histograms))
     return total
 
@@ -281,11 +281,11 @@ def _people(collection: Collection) -> dict[str, dict]:
     groups = {'hemorrhage': bleeding, 'none': present - bleeding, 'all': present}
     people = {}
     for group, patients in groups.items():
-        known = [collection.people.get(patient, Demographics()) for patient in patients]
-        ages = [person.age for person in known if person.age is not None]
+        known = [collection.people.get(patient, (math.nan, '')) for patient in patients]
+        ages = [age for age, _ in known if not math.isnan(age)]
         people[group] = {
             'patients': len(patients),
-            'sex': dict(sorted(Counter(person.sex or 'unknown' for person in known).items())),
+            'sex': dict(sorted(Counter(sex or 'unknown' for _, sex in known).items())),
             'age': _describe(ages),
             'under_18': sum(age < 18 for age in ages),
         }

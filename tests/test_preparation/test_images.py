@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from cranium.preparation.errors import DataError
+from cranium.errors import CraniumError
 from cranium.preparation.images import decode_gray, encode_png, jpeg_size, uniform_png
 
 GRADIENT = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -72,7 +72,7 @@ BAD = {
 
 @pytest.mark.parametrize(('data', 'message'), BAD.values(), ids=BAD)
 def test_bad_files_are_named(data, message):
-    with pytest.raises(DataError, match=message) as caught:
+    with pytest.raises(CraniumError, match=message) as caught:
         decode_gray(data, 'scans/7.jpg')
     assert str(caught.value).startswith('scans/7.jpg: ')
     assert '\n' not in str(caught.value)

@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 
+from cranium.errors import CraniumError
 from cranium.preparation.collection import open_collection
-from cranium.preparation.errors import DataError
 from cranium.preparation.plan import Options, make_plan
 from cranium.preparation.prepare import write_plan
 from cranium.preparation.raw import read_raw
@@ -77,7 +77,7 @@ def test_an_unlabelled_slice_is_not_clean(raw_tree):
     ],
 )
 def test_nothing_to_choose(collection, wish, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(CraniumError, match=message):
         choose(collection, number=1, **wish)
 
 

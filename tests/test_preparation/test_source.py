@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from cranium.errors import CraniumError
 from cranium.preparation import source as source_module
-from cranium.preparation.errors import DataError
 from cranium.preparation.raw import read_raw
 from cranium.preparation.source import FolderSource, ZipSource, find_source
 
@@ -83,7 +83,7 @@ def test_the_sample_is_used_only_when_named(raw_tree, tmp_path):
     data = tmp_path / 'data'
     data.mkdir()
     raw_tree.root.rename(data / 'sample')
-    with pytest.raises(DataError, match=r'no ct-ich download in it; get it from https.*sample'):
+    with pytest.raises(CraniumError, match=r'no ct-ich download in it; get it from https.*sample'):
         find_source(data)
     assert find_source(data / 'sample') == FolderSource(data / 'sample')
 
@@ -92,12 +92,12 @@ def test_two_downloads(raw_tree, tmp_path):
     data = tmp_path / 'data'
     for name in ('one', 'two'):
         (data / name / 'Patients_CT').mkdir(parents=True)
-    with pytest.raises(DataError, match=r'several downloads, .*one and .*two'):
+    with pytest.raises(CraniumError, match=r'several downloads, .*one and .*two'):
         find_source(data)
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(DataError, match=r'no such file or folder; get it from'):
+    with pytest.raises(CraniumError, match=r'no such file or folder; get it from'):
         find_source(tmp_path / 'absent')
 
 
@@ -107,7 +107,7 @@ def test_nothing_there(tmp_path):
 def test_a_symbolic_link_among_the_files(raw_tree, tmp_path, name):
     (raw_tree.root / name).unlink(missing_ok=True)
     (raw_tree.root / name).symlink_to(tmp_path)
-    with pytest.raises(DataError, match=f'{name}: a symbolic link'):
+    with pytest.raises(CraniumError, match=f'{name}: a symbolic link'):
         find_source(raw_tree.root).members()
 
 
@@ -138,7 +138,7 @@ def symlink_info(name):
 )
 def test_dangerous_zips(tmp_path, info, content, message):
     path = write_zip(tmp_path / 'x.zip', (info, content))
-    with pytest.raises(DataError, match=rf'x.zip: .*{message}; download the zip again'):
+    with pytest.raises(CraniumError, match=rf'x.zip: .*{message}; download the zip again'):
         find_source(path)
     assert [file.name for file in tmp_path.rglob('*')] == ['x.zip']
 
@@ -146,7 +146,7 @@ def test_dangerous_zips(tmp_path, info, content, message):
 def test_a_zip_that_unpacks_to_too_much(tmp_path, monkeypatch):
     path = write_zip(tmp_path / 'x.zip', ('a', b'abcdefgh'))
     monkeypatch.setattr(source_module, 'MAX_TOTAL_BYTES', 8)
-    with pytest.raises(DataError, match=r'unpacks to more than 20 GB'):
+    with pytest.raises(CraniumError, match=r'unpacks to more than 20 GB'):
         find_source(path)
 
 
@@ -154,14 +154,14 @@ def test_a_name_twice_in_a_zip(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         path = write_zip(tmp_path / 'x.zip', ('Patients_CT/049/brain/1.jpg', b'y'))
-    with pytest.raises(DataError, match=r'is in it twice'):
+    with pytest.raises(CraniumError, match=r'is in it twice'):
         find_source(path)
 
 
 def test_half_a_zip(raw_tree, tmp_path):
     path = zip_tree(raw_tree, tmp_path / 'x.zip')
     path.write_bytes(path.read_bytes()[:-400])
-    with pytest.raises(DataError, match=r'x.zip: not a readable zip .*; download it again'):
+    with pytest.raises(CraniumError, match=r'x.zip: not a readable zip .*; download it again'):
         find_source(path)
 
 
@@ -172,7 +172,7 @@ def test_a_damaged_member(raw_tree, tmp_path):
     content = bytearray(path.read_bytes())
     content[info.header_offset + 100] ^= 255
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r'x.zip:Patients_CT/049/brain/2.jpg: damaged'):
+    with pytest.raises(CraniumError, match=r'x.zip:Patients_CT/049/brain/2.jpg: damaged'):
         find_source(path).read('Patients_CT/049/brain/2.jpg')
 
 
@@ -195,7 +195,7 @@ def test_a_member_that_python_cannot_unpack(tmp_path, offsets, value, message):
     source = find_source(path)
     if not directory:  # what the directory hides, as in a zip made to deceive
         source_module._open_zip(path).infolist()[0].flag_bits |= 1
-    with pytest.raises(DataError, match=rf'1.jpg: cannot be unpacked \(.*({message}).*; unpack'):
+    with pytest.raises(CraniumError, match=rf'1.jpg: cannot be unpacked \(.*({message}).*; unpack'):
         source.read('Patients_CT/049/brain/1.jpg')
 
 
@@ -204,7 +204,7 @@ def test_a_zip_of_a_version_to_come(tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(b'PK\1\2') + 6] = 99
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r'x.zip: not a readable zip .*version 9.9'):
+    with pytest.raises(CraniumError, match=r'x.zip: not a readable zip .*version 9.9'):
         find_source(path)
 
 
@@ -213,11 +213,11 @@ def test_a_file_that_may_not_be_read(raw_tree, monkeypatch):
         raise PermissionError(13, 'Permission denied', str(path))
 
     monkeypatch.setattr('pathlib.Path.read_bytes', refuse)
-    with pytest.raises(DataError, match=r'2.jpg: cannot be read .Permission denied.; check'):
+    with pytest.raises(CraniumError, match=r'2.jpg: cannot be read .Permission denied.; check'):
         find_source(raw_tree.root).read('Patients_CT/049/brain/2.jpg')
 
 
 def test_a_huge_file(raw_tree, monkeypatch):
     monkeypatch.setattr(source_module, 'MAX_FILE_BYTES', 10)
-    with pytest.raises(DataError, match=r'2.jpg: too large'):
+    with pytest.raises(CraniumError, match=r'2.jpg: too large'):
         find_source(raw_tree.root).read('Patients_CT/049/brain/2.jpg')

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cranium.errors import CraniumError
 from cranium.preparation.collection import open_collection
-from cranium.preparation.errors import DataError
 from cranium.preparation.plan import Options, make_plan
 from cranium.preparation.prepare import write_plan
 from cranium.preparation.raw import read_raw
@@ -169,7 +169,7 @@ def test_threshold(raw_tree, tmp_path, encode_jpeg):
     assert report_on(raw_tree.root, mask_threshold=254)['lesion_pixels'] == [16, 16]
     out = prepare(raw_tree, tmp_path / 'out')
     remedy = 'use --source with the raw download: its zip, or its folder Patients_CT'
-    with pytest.raises(DataError, match=f'prepared with mask threshold 127, not 254; {remedy}'):
+    with pytest.raises(CraniumError, match=f'prepared with mask threshold 127, not 254; {remedy}'):
         open_collection(out, mask_threshold=254)
 
 
@@ -183,7 +183,7 @@ def test_the_remedy_for_another_threshold_works_as_printed(raw_tree, tmp_path, w
         shutil.make_archive(str(data / wrapping / 'archive'), 'zip', raw_tree.root)
     else:
         shutil.copytree(raw_tree.root, data / wrapping, dirs_exist_ok=True)
-    with pytest.raises(DataError, match='; use --source ') as caught:
+    with pytest.raises(CraniumError, match='; use --source ') as caught:
         open_collection(data, mask_threshold=254)
     source = Path(str(caught.value).rpartition('--source ')[2])
     assert len(open_collection(source, mask_threshold=254).items) == 15

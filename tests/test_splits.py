@@ -5,15 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cranium.preparation.errors import DataError
-from cranium.preparation.splits import (
-    AUTHORS_FOLDS,
-    Case,
-    Splits,
-    count,
-    make_splits,
-    read_splits,
-)
+from cranium.errors import CraniumError
+from cranium.preparation.splits import AUTHORS_FOLDS, make_splits
+from cranium.splits import Case, Splits, count, read_splits
 
 
 def cases_of(patients: dict[str, str]) -> list[Case]:
@@ -167,13 +161,13 @@ def test_authors_in_a_download_without_their_first_fold(full_download):
     roles = roles_by_patient(splits, 1, partial)
     assert (roles['108'], roles['089'], roles['073']) == ('test', 'val', 'train')
     with pytest.raises(
-        DataError, match=r'fold 0 has no slice in this download; choose --fold from 1, 2'
+        CraniumError, match=r'fold 0 has no slice in this download; choose --fold from 1, 2'
     ):
         splits.roles(0, partial)
 
 
 def test_too_few_patients_with_hemorrhage():
-    with pytest.raises(DataError, match=r'5 folds need .* here are 2; use --folds 2'):
+    with pytest.raises(CraniumError, match=r'5 folds need .* here are 2; use --folds 2'):
         make_splits(cases_of({'1': 'x', '2': 'x', '3': '.', '4': '.'}), 'patient')
 
 
@@ -223,12 +217,12 @@ def test_a_written_file_can_be_edited_and_read(tmp_path):
 def test_bad_files(tmp_path, text, message):
     path = tmp_path / 'splits.json'
     path.write_text(text)
-    with pytest.raises(DataError, match=message) as caught:
+    with pytest.raises(CraniumError, match=message) as caught:
         read_splits(path)
     assert str(path) in str(caught.value)
 
 
 def test_a_patient_in_no_fold():
     splits = Splits('patient', (('049',), ('050',)))
-    with pytest.raises(DataError, match=r'051 is in no fold'):
+    with pytest.raises(CraniumError, match=r'051 is in no fold'):
         splits.roles(0, cases_of({'049': 'x', '050': '.', '051': '.'}))
