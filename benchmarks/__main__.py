@@ -48,12 +48,10 @@ def add_scaling(commands: argparse._SubParsersAction) -> None:
 def run_scaling(args: argparse.Namespace) -> None:
     """Print a table."""
     from benchmarks.preparation import scale
-    from cranium.preparation.tables import markdown_table
+    from cranium.tables import markdown_table
 
-    tool = Path(__file__).with_name('prepare_dataset.py')
-    measured = scale(
-        args.source, args.slices, [sys.executable, str(tool), '--jobs', str(args.jobs)]
-    )
+    command = [sys.executable, '-m', 'cranium.cli', 'prepare', '--jobs', str(args.jobs)]
+    measured = scale(args.source, args.slices, command)
     rows = [[f'{value:.4g}' for value in row.values()] for row in measured]
     print(markdown_table(list(measured[0]), rows))
 
@@ -84,7 +82,7 @@ def run_loader(args: argparse.Namespace) -> None:
 
 def print_table(rows: list[dict[str, str]]) -> None:
     """Print rows of the same columns."""
-    from cranium.preparation.tables import markdown_table
+    from cranium.tables import markdown_table
 
     print(markdown_table(list(rows[0]), [list(row.values()) for row in rows]))
 

@@ -15,12 +15,14 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from cranium.preparation.errors import DataError
+from cranium.diagnosis import DIAGNOSIS
+from cranium.errors import CraniumError
+from cranium.manifest import mask_path, read_manifest
 from cranium.preparation.plan import Options, Plan, make_plan
 from cranium.preparation.prepare import write_plan
-from cranium.preparation.raw import DIAGNOSIS_CSV, PATIENTS, RawSlice, read_raw
-from cranium.preparation.source import FolderSource, find_source
-from cranium.preparation.tree import read_manifest
+from cranium.preparation.raw import RawSlice, read_raw
+from cranium.preparation.source import PATIENTS, FolderSource, find_source
+from cranium.slices import slice_name
 
 
 def compare_with_predecessor(source: Path, slices: int, rounds: int) -> dict[str, float]:
@@ -37,7 +39,7 @@ def compare_with_predecessor(source: Path, slices: int, rounds: int) -> dict[str
         predecessor's one.
 
     Raises:
-        DataError: A pixel of an image or a mask differs from Pillow's decode.
+        CraniumError: A pixel of an image or a mask differs from Pillow's decode.
     """
     from joblib import parallel_config
 
@@ -102,15 +104,15 @@ def _predecessor(plan: Plan, out: Path) -> None:
 def _assert_pixels(plan: Plan, out: Path) -> None:
     root = plan.raw.source.root
     by_name: dict[str, RawSlice] = {planned.slice.name: planned.slice for planned in plan.slices}
-    for row in read_manifest(out):
-        item = by_name[row.name]
+    for row in read_manifest(out).itertuples():
+        item = by_name[slice_name(row.patient, row.slice)]
         image = np.asarray(Image.open(root / item.brain))
         mask = np.zeros_like(image)
         if item.mask:
             mask[np.asarray(Image.open(root / item.mask)) > plan.options.mask_threshold] = 1
-        for path, expected in ((row.image, image), (row.mask, mask)):
+        for path, expected in ((row.image, image), (mask_path(row.image), mask)):
             if not np.array_equal(np.asarray(Image.open(out / path)), expected):
-                raise DataError(f'{out / path}: other pixels than Pillow decodes; report it')
+                raise CraniumError(f'{out / path}: other pixels than Pillow decodes; report it')
 
 
 def scale(source: Path, sizes: Sequence[int], command: Sequence[str]) -> list[dict[str, float]]:
@@ -141,7 +143,7 @@ def _run(command: Sequence[str], size: int) -> dict[str, float]:
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start
     if status:
-        raise DataError(f'{command[1]}: failed; see above')
+        raise CraniumError(f'{command[1]}: failed; see above')
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     kibibytes = usage.ru_maxrss / (1024 if sys.platform == 'darwin' else 1)
@@ -164,11 +166,8 @@ def multiply(source: FolderSource, out: Path, slices: int) -> Path:
         Path: ``out``.
     """
     original = read_raw(source).slices
-    rows = {
-        tuple(map(int, line.split(',')[:2])): line.split(',', 2)[2]
-        for line in source.read(DIAGNOSIS_CSV).decode('utf-8-sig').splitlines()[1:]
-    }
-    header = source.read(DIAGNOSIS_CSV).decode('utf-8-sig').splitlines()[0]
+    header, *body = source.read(DIAGNOSIS).decode('utf-8-sig').splitlines()
+    rows = {tuple(map(int, line.split(',')[:2])): line.split(',', 2)[2] for line in body}
     lines = [header]
     for index in range(slices):
         copy, which = divmod(index, len(original))
@@ -185,5 +184,5 @@ def multiply(source: FolderSource, out: Path, slices: int) -> Path:
             else:
                 os.link(first, target)
         lines.append(f'{patient},{item.number},{rows[int(item.patient), item.number]}')
-    (out / DIAGNOSIS_CSV).write_text('\n'.join(lines) + '\n')
+    (out / DIAGNOSIS).write_text('\n'.join(lines) + '\n')
     return out

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cranium.errors import CraniumError
 
@@ -109,7 +109,7 @@ class Splits:
         }
         return {fold: members for fold, members in missing.items() if members}
 
-    def describe(self, cases: Sequence[Case]) -> list[dict]:
+    def describe(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
         """Return of each fold its number, what it holds (see :func:`count`) and its members."""
         fold_of = self._fold_of(cases)
         return [
@@ -158,7 +158,7 @@ def count(cases: Iterable[Case]) -> dict[str, int]:
     }
 
 
-def _members(fold: dict) -> tuple[str, ...]:
+def _members(fold: dict[str, Any]) -> tuple[str, ...]:
     members = fold['members']
     if not isinstance(members, list) or not all(isinstance(member, str) for member in members):
         raise TypeError('members are not a list of names')

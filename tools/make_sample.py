@@ -7,6 +7,7 @@ import click
 
 from cranium.cli import run
 from cranium.diagnosis import DIAGNOSIS
+from cranium.errors import CraniumError
 from cranium.preparation.raw import DEMOGRAPHICS
 from cranium.preparation.source import PATIENTS
 
@@ -33,30 +34,30 @@ RUNS = {  # first and last slice by patient: neighbours, so that a volume can be
 @click.option('--out', type=click.Path(path_type=Path), default='data/sample', show_default=True)
 def command(source: Path, out: Path) -> None:
     """Copy the sample from SOURCE, the folder that holds Patients_CT and the CSVs."""
+    if (out / PATIENTS).exists():
+        raise CraniumError(f'{out / PATIENTS}: exists already; remove it first')
     for patient, (first, last) in RUNS.items():
         for number in range(first, last + 1):
-            for name in (
-                f'brain/{number}.jpg',
-                f'bone/{number}.jpg',
-                f'brain/{number}_HGE_Seg.jpg',
+            files = [f'brain/{number}.jpg', f'bone/{number}.jpg', f'brain/{number}_HGE_Seg.jpg']
+            for file in (
+                files if (source / PATIENTS / f'{patient:03d}' / files[2]).exists() else files[:2]
             ):
-                file = f'{PATIENTS}/{patient:03d}/{name}'
-                if (source / file).exists() or 'Seg' not in name:
-                    (out / file).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(source / file, out / file)
+                member = f'{PATIENTS}/{patient:03d}/{file}'
+                (out / member).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source / member, out / member)
     for table in (DIAGNOSIS, DEMOGRAPHICS):
         lines = (source / table).read_bytes().splitlines(keepends=True)
-        (out / table).write_bytes(b''.join(filter(is_sampled, lines)))
+        wanted = [line for line in lines if is_wanted(line.decode(), table)]
+        (out / table).write_bytes(b''.join(wanted))
 
 
-def is_sampled(line: bytes) -> bool:
-    """Whether a line of a table is of the header, or of a sampled slice or patient."""
-    patient, number, *_ = line.split(b',') + [b'']
+def is_wanted(line: str, table: str) -> bool:
+    """Whether a line is of the header, or of a sampled slice or patient."""
+    patient, _, rest = line.partition(',')
     if not patient.isdigit():
         return True
     first, last = RUNS.get(int(patient), (1, 0))
-    is_demographics = not number.isdigit() or line.count(b'"')
-    return first <= last if is_demographics else first <= int(number) <= last
+    return first <= last if table == DEMOGRAPHICS else first <= int(rest.split(',')[0]) <= last
 
 
 run(command)

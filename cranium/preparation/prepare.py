@@ -231,7 +231,7 @@ def _write_slice(
     views = [shrink(window, _SHRINK) for window in pixels]
     center = head_center(views[0]) or (np.nan, np.nan)
     head_x, head_y = (round(_SHRINK * length + (_SHRINK - 1) / 2, 2) for length in center)
-    written = {
+    written: dict[str, Any] = {
         'image': image,
         'hemorrhage_pixels': hemorrhage_pixels,
         'head_x': head_x,

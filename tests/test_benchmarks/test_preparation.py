@@ -6,7 +6,7 @@ from PIL import Image
 
 from benchmarks import preparation as benchmark
 from benchmarks.preparation import compare_with_predecessor, multiply
-from cranium.preparation.errors import DataError
+from cranium.errors import CraniumError
 from cranium.preparation.prepare import write_plan
 from cranium.preparation.raw import read_raw
 from cranium.preparation.source import find_source
@@ -37,5 +37,5 @@ def test_other_pixels_are_found(raw_tree, tmp_path, name):
     benchmark._assert_pixels(plan, tmp_path)
     path = next(tmp_path.glob(name))
     Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    with pytest.raises(DataError, match=f'{path}: other pixels than Pillow decodes'):
+    with pytest.raises(CraniumError, match=f'{path}: other pixels than Pillow decodes'):
         benchmark._assert_pixels(plan, tmp_path)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -42,19 +41,3 @@ def save_masks(folder, seed=0, num_patients=6, slices=3, offset=0):
                 file = folder / kind / f'{patient:03d}_{number:03d}.png'
                 Image.fromarray(labels.astype(np.uint8)).save(file)
     (folder / 'splits.json').write_text('{"protocol": "patient"}')
-
-
-def files(out: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path in it."""
-    return {
-        path.relative_to(out).as_posix(): path.read_bytes()
-        for path in out.rglob('*')
-        if path.is_file()
-    }
-
-
-def wait_for_staged(process: subprocess.Popen, out: Path, images: int = 1) -> None:
-    """Wait until a run that prepares ``out`` has so many images in its staging folder."""
-    while len(list(out.glob('.cranium/staging-*/images/*/*'))) < images:
-        assert process.poll() is None, f'ended before {images} images were staged'
-        time.sleep(0.005)

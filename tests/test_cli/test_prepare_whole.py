@@ -1,6 +1,5 @@
 """What needs the real download, or minutes: run with CT_ICH_ROOT set."""
 
-import csv
 import os
 import signal
 import subprocess
@@ -11,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .commands import files, wait_for_staged
+from cranium.manifest import mask_path, read_manifest
 
-ROOT = Path(__file__).parents[2]
+from .test_prepare import files, wait_for_staged
+
 SOURCE = os.environ.get('CT_ICH_ROOT', '')
 
 pytestmark = [
@@ -23,8 +23,8 @@ pytestmark = [
 
 
 def command(*args: object) -> list[str]:
-    tool = ROOT / 'tools/prepare_dataset.py'
-    return [sys.executable, *map(str, (tool, '--source', SOURCE, '--jobs', 2, *args))]
+    options = ('prepare', '--source', SOURCE, '--jobs', 2, *args)
+    return [sys.executable, '-m', 'cranium.cli', *map(str, options)]
 
 
 @pytest.fixture(scope='module')
@@ -35,14 +35,13 @@ def prepared(tmp_path_factory):
 
 
 def test_every_pixel_is_pillows(prepared):
-    with (prepared / 'manifest.csv').open(newline='') as file:
-        rows = [row for row in csv.DictReader(file) if row['image']]
+    rows = read_manifest(prepared)
     assert len(rows) > 2000
-    for row in rows:
+    for _, row in rows.iterrows():
         sources = row['sources'].split(';')
         image = np.asarray(Image.open(Path(SOURCE) / sources[0]))
         assert np.array_equal(np.asarray(Image.open(prepared / row['image'])), image)
-        mask = np.asarray(Image.open(prepared / row['image'].replace('images', 'masks')))
+        mask = np.asarray(Image.open(prepared / mask_path(row['image'])))
         if row['label'] == 'mask':
             expected = np.asarray(Image.open(Path(SOURCE) / sources[1])) > 127
             assert np.array_equal(mask, expected)

@@ -1,0 +1,205 @@
+"""``cranium prepare`` and ``cranium check``."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmarks.preparation import multiply
+from cranium.cli import cranium
+from cranium.errors import CraniumError
+from cranium.manifest import read_manifest
+from cranium.preparation.source import FolderSource
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / 'data/sample'
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(cranium, list(map(str, args)))
+
+
+def prepare(*args: object) -> str:
+    result = run('prepare', '--source', SAMPLE, *args)
+    assert result.exit_code == 0, result.exception
+    return result.output
+
+
+def files(out: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path in it."""
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in out.rglob('*')
+        if path.is_file()
+    }
+
+
+def wait_for_staged(process: subprocess.Popen, out: Path, images: int = 1) -> None:
+    """Wait until a run that prepares ``out`` has so many images in its staging folder."""
+    while len(list(out.glob('.cranium/staging-*/images/*/*'))) < images:
+        assert process.poll() is None, f'ended before {images} images were staged'
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope='module')
+def prepared(tmp_path_factory):
+    out = tmp_path_factory.mktemp('prepared') / 'out'
+    return out, prepare('--out', out)
+
+
+def test_the_sample(prepared):
+    out, printed = prepared
+    assert '61 slices written' in printed
+    assert len(list(out.glob('images/*/*.png'))) == len(list(out.glob('masks/*/*.png'))) == 61
+    assert [path.name for path in sorted(out.glob('images/*'))] == ['train', 'val']
+    rows = read_manifest(out)
+    types = {name for cell in rows['types'] for name in cell.split('+') if name}
+    assert len(types) == 5
+    assert set(rows.loc[rows['label'] == 'mask', 'split']) == {'train', 'val'}
+    for check in (['check', out], ['prepare', '--check', '--out', out]):
+        assert run(*check).output == f'{out}: every file is as it was written\n'
+
+
+def test_a_zip_in_data_is_found_without_options(tmp_path, prepared, monkeypatch):
+    data = tmp_path / 'data'
+    data.mkdir()
+    with zipfile.ZipFile(data / 'archive.zip', 'w') as archive:
+        for path in SAMPLE.rglob('*'):
+            archive.write(path, Path('wrapping') / path.relative_to(SAMPLE))
+    monkeypatch.chdir(tmp_path)
+    assert run('prepare').exit_code == 0
+    found = files(data)
+    for name, content in files(prepared[0]).items():
+        if name != 'dataset.json':  # it names the source
+            assert found[name] == content, name
+
+
+def test_dry_run_writes_nothing(tmp_path):
+    assert 'nothing written' in prepare('--out', tmp_path / 'out', '--dry-run')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_slice_split_prints_its_warning(tmp_path):
+    assert 'figures on it are inflated' in prepare('--out', tmp_path, '--split', 'slice')
+
+
+def test_authors_split_of_the_sample(tmp_path):
+    prepare('--out', tmp_path, '--split', 'authors', '--fold', 1)
+    assert sorted(path.name for path in tmp_path.glob('images/*')) == ['test', 'train', 'val']
+
+
+@pytest.mark.parametrize(
+    'args',
+    [
+        ['--fold', '5'],
+        ['--fold', '-1'],
+        ['--folds', '1'],
+        ['--split', 'authors', '--folds', '4'],
+        ['--split', 'best'],
+        ['--mask-threshold', '255'],
+        ['--jobs', '0'],
+        ['--seed', '-1'],
+        ['--check', '--dry-run'],
+        ['--splits', 'splits.json', '--split', 'patient'],
+        ['--splits', 'splits.json', '--folds', '5'],
+        ['--splits', 'splits.json', '--seed', '0'],
+        ['--windows', 'brain'],
+    ],
+)
+def test_usage_errors(args):
+    result = run('prepare', *args)
+    assert result.exit_code == 2
+    assert result.output.splitlines()[-1].startswith('Error: ')
+
+
+def test_no_download_says_where_to_get_it(tmp_path):
+    with pytest.raises(CraniumError, match=r'https://www\.kaggle\.com/.*--source data/sample'):
+        raise run('prepare', '--source', tmp_path).exception
+
+
+def test_check_lists_findings(tmp_path, prepared):
+    shutil.copytree(prepared[0], tmp_path / 'out')
+    mine = tmp_path / 'out/images/train/mine.png'
+    mine.write_bytes(b'')
+    result = run('check', tmp_path / 'out')
+    assert result.output == f'{mine}: foreign, not in the manifest\n'
+    with pytest.raises(CraniumError, match='1 findings; move foreign files away, then'):
+        raise result.exception
+
+
+def test_errors_are_one_line_and_help_needs_no_fcntl(tmp_path):
+    """By path, as OpenMMLab's users call it, and where the system has no ``fcntl``."""
+    code = (
+        'import sys, runpy; sys.modules["fcntl"] = None; sys.argv = sys.argv[1:]; '
+        'runpy.run_path(sys.argv[0], run_name="__main__")'
+    )
+    tool = ROOT / 'tools/prepare_dataset.py'
+    command = [sys.executable, '-c', code, tool]
+    done = subprocess.run([*command, '--help'], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
+    assert 'Example: cranium prepare' in done.stdout
+    command = [sys.executable, tool, '--source', tmp_path / 'x.zip', '--out', tmp_path / 'out']
+    (tmp_path / 'x.zip').write_bytes(b'PK')
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, '')
+    assert done.stderr.startswith(f'error: {tmp_path}/x.zip: not a readable zip')
+    assert done.stderr.count('\n') == 1
+
+
+def test_the_commands_load_nothing_slow():
+    code = (
+        'import sys, cranium.cli.prepare, cranium.cli.check; print({"torch", "sklearn", "scipy", '
+        '"matplotlib", "joblib", "pandas", "numpy", "cv2", "PIL"} & set(sys.modules))'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.stdout == 'set()\n', done.stderr
+
+
+def test_preparing_loads_no_torch(tmp_path):
+    code = (
+        'import sys\nfrom cranium.cli.prepare import command\n'
+        'command.main(sys.argv[1:], standalone_mode=False); print("torch" in sys.modules)'
+    )
+    args = ['--source', SAMPLE, '--out', tmp_path / 'out']
+    done = subprocess.run([sys.executable, '-c', code, *args], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == 'False', done.stderr
+
+
+@pytest.fixture(scope='module')
+def long_run(tmp_path_factory):
+    """Arguments of a run that takes seconds after its first file, and the tree that it writes."""
+    folder = tmp_path_factory.mktemp('long')
+    source = multiply(FolderSource(SAMPLE), folder / 'raw', 400)
+    args = ['prepare', '--source', str(source), '--jobs', '1']
+    assert run(*args, '--out', folder / 'out').exit_code == 0
+    return args, folder / 'out'
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_then_run_again(long_run, tmp_path, number):
+    args, expected = long_run
+    out = tmp_path / 'out'
+    command = [sys.executable, '-m', 'cranium.cli', *args, '--out', str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for_staged(process, out)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert errors.strip() == ('interrupted' if number == signal.SIGINT else '')
+    assert not (out / 'images').exists()
+    assert run(*args, '--out', out).exit_code == 0
+    assert files(out) == files(expected)
+
+
+def test_the_sample_is_what_make_sample_chooses(tmp_path):
+    command = [sys.executable, ROOT / 'tools/make_sample.py', '--source', SAMPLE, '--out', tmp_path]
+    subprocess.run(command, check=True)
+    assert files(tmp_path).items() == {
+        item for item in files(SAMPLE).items() if item[0] != 'README.md'
+    }
