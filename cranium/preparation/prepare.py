@@ -241,9 +241,8 @@ def _write_slice(
         'image_sha256': sha256(image_png),
         'mask_sha256': sha256(mask_png),
     }
-    return written, views[0] if len(views) == 1 else cv2.addWeighted(
-        views[0], 0.5, views[1], 0.5, 0
-    )
+    mean = cv2.addWeighted(views[0], 0.5, views[-1], 0.5, 0)
+    return written, np.asarray(mean, np.uint8)
 
 
 def _angle(views: Sequence[NDArray[np.uint8]]) -> float:
