@@ -1,4 +1,4 @@
-"""The weights in the box: safe, of their config, as the metafile says, with the card's figures."""
+"""The pretrained weights: safe, of their config, as the metafile says, with the card's figures."""
 
 import hashlib
 import json
@@ -49,6 +49,8 @@ def test_they_are_those_of_the_config_of_their_name(weights):
     MODELS.build(config.model).load_state_dict(found['state_dict'], strict=True)
     assert found['meta']['iter'] == config.train_cfg.max_iters
     assert found['meta']['dataset_meta']['classes'] == ['background', 'hemorrhage']
+    record = found['meta']['cranium']
+    assert len(set(record['training_patients'])) == 66 and '049' in record['training_patients']
     log = [json.loads(line) for line in weights.with_suffix('.json').read_text().splitlines()]
     assert log[-1]['step'] == config.train_cfg.max_iters
     assert log[-1]['loss'] < 0.7 * log[0]['loss']

@@ -15,7 +15,7 @@ def computes_bfloat16() -> bool:
     Returns:
         bool: False too where PyTorch is too old to tell.
     """
-    capabilities = getattr(torch.cpu, 'get_capabilities', dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, 'get_capabilities', dict)()
     return any(capabilities.get(name, False) for name in ('avx512_bf16', 'amx_bf16'))
 
 

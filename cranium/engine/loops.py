@@ -10,7 +10,6 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.base_loop import BaseLoop
 from mmseg.registry import LOOPS
-from torch import nn
 from torch.utils.data import DataLoader
 
 SEED = 'sampler_seed'  # its key in mmengine's message hub, which checkpoints hold
@@ -23,7 +22,7 @@ class _Deferred:
     resume from, and workers would begin to load from the first draw.
     """
 
-    def __init__(self, loader: DataLoader) -> None:
+    def __init__(self, loader: DataLoader[Any]) -> None:
         self.loader = loader
 
     def __iter__(self) -> Iterator[Any]:
@@ -53,15 +52,22 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             ``dynamic_intervals``.
     """
 
+    dataloader: Any
+    dataloader_iterator: Any
+
     def __init__(
-        self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
+        self,
+        runner: Runner,
+        dataloader: DataLoader[Any] | dict[str, Any],
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         BaseLoop.__init__(self, runner, dataloader)
         loader = self.dataloader
         super().__init__(runner, _Deferred(loader), *args, **kwargs)
         self.dataloader = loader
 
-    def run(self) -> nn.Module:
+    def run(self) -> Any:
         """Train, from the first draw that the checkpoint has not seen."""
         sampler = self.dataloader.sampler
         if hasattr(sampler, 'start'):
@@ -74,7 +80,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             hub.update_info(SEED, sampler.seed)
         return super().run()
 
-    def run_iter(self, data_batch: Sequence[dict]) -> None:
+    def run_iter(self, data_batch: Sequence[dict[str, Any]]) -> None:
         """Make one iteration.
 
         Args:
@@ -84,6 +90,6 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         seed = int(sequence.generate_state(1, np.uint64)[0])
         # What torch.manual_seed does, less what takes it half a millisecond where no GPU is.
         torch.default_generator.manual_seed(seed)
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.manual_seed(seed)
         super().run_iter(data_batch)

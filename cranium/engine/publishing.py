@@ -4,8 +4,11 @@ from pathlib import Path
 
 import torch
 
-# What mmseg's inference needs to know beside the weights, and what a reader asks first.
-_META = ('dataset_meta', 'iter', 'seed', 'experiment_name')
+from cranium.errors import CraniumError
+
+# What mmseg's inference needs to know beside the weights, what a reader asks first, and whom they
+# have seen.
+_META = ('dataset_meta', 'iter', 'seed', 'experiment_name', 'cranium')
 
 
 def publish_checkpoint(checkpoint: str | Path, out: str | Path) -> int:
@@ -24,16 +27,15 @@ def publish_checkpoint(checkpoint: str | Path, out: str | Path) -> int:
         int: Number of weights.
 
     Raises:
-        FileExistsError: If ``out`` is there already.
+        CraniumError: If ``out`` is there already, or the checkpoint has no ``state_dict``.
         OSError: If a file cannot be read or written.
-        ValueError: If the checkpoint has no ``state_dict``.
     """
     out = Path(out)
     if out.exists():
-        raise FileExistsError(f'{out} is there already; remove it, or choose another name')
+        raise CraniumError(f'{out} is there already; remove it, or choose another name')
     found = torch.load(checkpoint, map_location='cpu', weights_only=True)
     if not isinstance(found, dict) or 'state_dict' not in found:
-        raise ValueError(f'{checkpoint} has no state_dict; expected a checkpoint of mmengine')
+        raise CraniumError(f'{checkpoint} has no state_dict; expected a checkpoint of mmengine')
     weights = {name: tensor.contiguous() for name, tensor in found['state_dict'].items()}
     meta = {key: _plain(found['meta'][key]) for key in _META if key in found.get('meta', {})}
     partial = out.with_name(f'.{out.name}')

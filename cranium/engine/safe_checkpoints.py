@@ -38,7 +38,8 @@ def restricted_getattr(owner: Any, name: str) -> Callable[..., Any]:
     if owner is not HistoryBuffer or name not in STATISTICS:
         msg = f'The checkpoint asks for the attribute {name!r} of {owner!r}, which is not data.'
         raise pickle.UnpicklingError(msg)
-    return getattr(HistoryBuffer, name)
+    method: Callable[..., Any] = getattr(HistoryBuffer, name)
+    return method
 
 
 def allow_mmengine_checkpoints() -> bool:
@@ -51,15 +52,14 @@ def allow_mmengine_checkpoints() -> bool:
         return False
     # NumPy 2 renamed its core; checkpoints written with either must load with either.
     reconstruct, scalar = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            (restricted_getattr, 'builtins.getattr'),
-            np.ndarray,
-            np.dtype,
-            *{type(np.dtype(code)) for code in '?bBhHiIlLqQefd'},
-            *((reconstruct, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')),
-            *((scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
-        ]
-    )
+    allowed: list[Any] = [
+        HistoryBuffer,
+        (restricted_getattr, 'builtins.getattr'),
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(code)) for code in '?bBhHiIlLqQefd'},
+    ]
+    for core in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+        allowed += [(reconstruct, f'{core}._reconstruct'), (scalar, f'{core}.scalar')]
+    torch.serialization.add_safe_globals(allowed)
     return True

@@ -6,6 +6,8 @@ from typing import Any
 from mmseg.registry import VISUALIZERS
 from mmseg.visualization import SegLocalVisualizer
 
+from cranium.errors import CraniumError
+
 TENSORBOARD = 'TensorboardVisBackend'
 
 
@@ -24,23 +26,22 @@ class CraniumVisualizer(SegLocalVisualizer):
         **kwargs: Passed to ``SegLocalVisualizer``.
 
     Raises:
-        ImportError: If TensorBoard is wanted and not installed.
+        CraniumError: If TensorBoard is wanted and not installed.
     """
 
     def __init__(
         self,
         name: str = 'visualizer',
-        vis_backends: list[dict] | None = None,
+        vis_backends: list[dict[str, Any]] | None = None,
         tensorboard: bool = False,
         **kwargs: Any,
     ) -> None:
         if tensorboard:
             if find_spec('tensorboard') is None:
-                msg = (
-                    'TensorBoard is not installed: `pip install -e ".[tensorboard]"` in the '
-                    'checkout of Cranium, or leave out visualizer.tensorboard=True.'
+                raise CraniumError(
+                    'TensorBoard is not installed: pip install tensorboard, or leave out '
+                    'visualizer.tensorboard=True'
                 )
-                raise ImportError(msg)
             vis_backends = list(vis_backends or [])
             if TENSORBOARD not in [backend['type'] for backend in vis_backends]:
                 vis_backends.append(dict(type=TENSORBOARD))

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from cranium.engine.publishing import publish_checkpoint
+from cranium.errors import CraniumError
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ def checkpoint(tmp_path):
                 'iter': 2,
                 'cfg': 'work_dir = "/home/someone"',
                 'seed': None,
+                'cranium': {'training_patients': ['049'], 'commit': None},
             },
         },
         path,
@@ -38,6 +40,7 @@ def test_weights_and_meta_are_there_and_nothing_else(checkpoint, tmp_path):
         'dataset_meta': {'classes': ['background', 'hemorrhage'], 'palette': [[0, 0, 0]]},
         'iter': 2,
         'seed': None,
+        'cranium': {'training_patients': ['049'], 'commit': None},
     }
     assert b'someone' not in out.read_bytes()
     assert [path.name for path in out.parent.iterdir()] == ['weights.pth']
@@ -58,12 +61,12 @@ def test_loads_with_plain_pytorch_that_allows_nothing(checkpoint, tmp_path):
 def test_nothing_is_overwritten(checkpoint, tmp_path):
     out = tmp_path / 'weights.pth'
     out.write_text('precious')
-    with pytest.raises(FileExistsError, match='is there already'):
+    with pytest.raises(CraniumError, match='is there already'):
         publish_checkpoint(checkpoint, out)
     assert out.read_text() == 'precious'
 
 
 def test_a_file_without_weights(tmp_path):
     torch.save({'a': 1}, tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match='has no state_dict'):
+    with pytest.raises(CraniumError, match='has no state_dict'):
         publish_checkpoint(tmp_path / 'a.pth', tmp_path / 'b.pth')

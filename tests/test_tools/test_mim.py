@@ -9,8 +9,10 @@ import time
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from cranium.cli.env import command as env
 from tests.conftest import BIN, QUICKSTART, ROOT, run_command, write_tree
 
 DEVICES = ('--launcher', 'pytorch', '--gpus', '2')
@@ -182,7 +184,7 @@ def test_predecessors_configs_train_and_test_unchanged(tree, tmp_path):
     assert re.search(r'mIoU: [\d.]+ .*mDice: [\d.]+', output)
 
 
-def test_print_env_names_what_a_bug_report_needs():
-    output = run_command('python', 'tools/print_env.py')
+def test_env_names_what_a_bug_report_needs():
+    output = CliRunner().invoke(env, []).output
     for name in ('Python', 'torch', 'mmengine', 'mmsegmentation', 'cranium', 'mmcv operators'):
         assert re.search(rf'^{name}: .', output, re.MULTILINE), name
