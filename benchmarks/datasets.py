@@ -1,6 +1,5 @@
 """How fast slices are loaded and augmented, beside the project that this one succeeds."""
 
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from cranium.datasets.resolution import CoarseFirst
 from cranium.datasets.sampler import Draw
 
 PREFIX = dict(img_path='images/train', seg_map_path='masks/train')
@@ -37,8 +35,8 @@ def compare_loaders(
     does; handing the samples to the training process is not in it. Each slice is loaded by the one
     and then by the other, in turn before and after. Ours reads the prepared tree; the predecessor
     reads what its own preparation wrote, RGB as Pillow saves it by default, made here for the
-    occasion. A first round, in which files and caches become warm, does not count. A training that
-    begins with coarse draws (``CoarseFirst``) is timed twice, for the first and for the last draw.
+    occasion. A first round, in which files and caches become warm, does not count. A training with
+    ``ProgressiveResizing`` is timed twice, as at its begin and as at its end.
 
     Args:
         config (str | Path): A config of ours.
@@ -64,21 +62,20 @@ def compare_loaders(
         order = np.argsort([Path(ours.get_data_info(i)['img_path']).name for i in chosen])
         pairs = [(theirs, ours, rank, chosen[index]) for rank, index in enumerate(order)]
         rows = []
-        for number in (0, sys.maxsize) if _has_stages(ours) else (sys.maxsize,):
-            shape = 'x'.join(map(str, ours[Draw(0, 0, number)]['inputs'].shape))
-            _round(pairs, number, turned=False)
+        shapes = {
+            'x'.join(map(str, ours[Draw(0, 0, 0, progress)]['inputs'].shape)): progress
+            for progress in (0.0, 1.0)
+        }
+        for shape, progress in shapes.items():
+            _round(pairs, progress, turned=False)
             seconds = np.array(
-                [_round(pairs, number, turned=bool(turn % 2)) for turn in range(rounds)]
+                [_round(pairs, progress, turned=bool(turn % 2)) for turn in range(rounds)]
             )
             rows += [
                 _row(f'{shape}, {name}', len(pairs), seconds[..., clock])
                 for clock, name in enumerate(CLOCKS)
             ]
     return rows
-
-
-def _has_stages(dataset: BaseDataset) -> bool:
-    return any(isinstance(step, CoarseFirst) for step in dataset.pipeline.transforms)
 
 
 def _build(config: str | Path, source: str | Path | None, **kwargs: dict) -> BaseDataset:
@@ -111,7 +108,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _round(
-    pairs: Sequence[tuple[BaseDataset, BaseDataset, int, int]], number: int, turned: bool
+    pairs: Sequence[tuple[BaseDataset, BaseDataset, int, int]], progress: float, turned: bool
 ) -> list[list[float]]:
     """Return the seconds of (predecessor, ours) on each clock."""
     total = np.zeros((2, len(CLOCKS)))
@@ -120,7 +117,7 @@ def _round(
         for side, (dataset, index) in reversed(sides) if turned else sides:
             before = [clock() for clock in CLOCKS.values()]
             # Seeded by the slice, or else all would be augmented alike.
-            dataset[Draw(index, seed=index, number=number)]
+            dataset[Draw(index, index, 0, progress)]
             total[side] += [clock() - start for clock, start in zip(CLOCKS.values(), before)]
     return total.tolist()
 

@@ -34,13 +34,14 @@ def main() -> None:
         settings.data_root = args.data
     dataset = DATASETS.build(settings)
     sampler = BalancedSampler(dataset, seed=args.seed)
+    steps = [*dataset.load.transforms, *dataset.pipeline.transforms[:-1]]
     rows = []
     for number in range(args.count):
         draw = sampler.draw(number)
         draw.seed_transforms()
-        record = dataset.get_data_info(int(draw)) | {'dataset': dataset}
-        name = f'{record["patient"]}_{record["slice"]:03d}'
-        rows.append((name, run_steps(record, dataset.pipeline.transforms[:-1])))
+        sample = dataset.begin(draw)
+        name = f'{sample["patient"]}_{sample["slice"]:03d}'
+        rows.append((name, run_steps(sample, steps)))
     draw_stages(rows, args.out)
     print(f'{len(rows)} slices in {args.out}')
 

@@ -7,22 +7,20 @@ import cranium.engine  # noqa: F401  (before anything of mmseg)
 
 from .alignment import AlignHead
 from .cranium_dataset import CraniumDataset
-from .crops import CropOnHemorrhage
 from .intensity import DistortWindow
 from .masks import LoadMask
 from .paste import PasteHemorrhage
-from .resolution import CoarseFirst
+from .progressive import ProgressiveResizing
 from .sampler import BalancedSampler
 from .scan import LoadScan
 
 __all__ = [
     'AlignHead',
     'BalancedSampler',
-    'CoarseFirst',
     'CraniumDataset',
-    'CropOnHemorrhage',
     'DistortWindow',
     'LoadMask',
     'LoadScan',
     'PasteHemorrhage',
+    'ProgressiveResizing',
 ]

@@ -1,96 +1,60 @@
-"""The ct-ich slices as written by ``tools/prepare_dataset.py``."""
+"""The slices of a prepared tree."""
 
 import os
 import os.path as osp
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import mmcv
 import numpy as np
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import Compose
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
+from numpy.typing import NDArray
 
+from cranium.errors import CraniumError
+from cranium.manifest import MANIFEST, read_manifest
+from cranium.slices import parse_slice_name, patient_name
+
+from .masks import PREPARE, CheckLabels
+from .sample import Sample, SliceFiles
 from .sampler import Draw
-
-PREPARE = 'python tools/prepare_dataset.py'
-# The predecessor wrote slice numbers as they came, without leading zeros.
-NAME = re.compile(r'(?P<patient>\d{3})_(?P<slice>\d{1,3})')
-
-
-class CheckLabels(BaseTransform):
-    """Refuse a mask that holds anything but the labels of its classes.
-
-    A mask of 0 and 255 is the usual mistake: 255 means *ignore* to mmseg, which would train on
-    background alone without a word. So 255 is accepted only where it fills the whole mask: that is
-    how a slice that nobody labelled is written.
-
-    Args:
-        num_classes (int): Number of classes; labels are below it.
-        ignore_index (int): The label of pixels that do not count. Defaults to 255.
-    """
-
-    def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-
-    def transform(self, results: dict) -> dict:
-        """Check ``results['gt_seg_map']``, right after it was loaded.
-
-        Args:
-            results (dict): With ``gt_seg_map``, an integer array of shape (H, W), and
-                ``seg_map_path``.
-
-        Returns:
-            dict: The same, unchanged.
-
-        Raises:
-            ValueError: If the mask is not 2-D or holds another label.
-        """
-        mask, path = results['gt_seg_map'], results['seg_map_path']
-        if mask.ndim != 2:
-            msg = f'{path} has the shape {mask.shape}; expected one gray channel.'
-        elif mask.max() < self.num_classes or (mask == self.ignore_index).all():
-            return results
-        else:
-            labels = np.unique(mask)
-            wrong = ', '.join(map(str, labels[labels >= self.num_classes][:5]))
-            valid = ', '.join(map(str, range(self.num_classes)))
-            msg = f'{path} holds the value {wrong}; expected only {valid}.'
-        raise ValueError(
-            f'{msg} `{PREPARE} --check` lists the files that are not as they were written, and '
-            '`--overwrite` writes them anew; --out names the tree.'
-        )
 
 
 @DATASETS.register_module()
 class CraniumDataset(BaseSegDataset):
-    """Head-CT slices with hemorrhage masks, one PNG a slice, named ``<patient>_<slice>.png``.
+    """Head-CT slices with hemorrhage masks, one PNG per slice, named ``<patient>_<slice>.png``.
 
-    Each sample carries ``patient`` (str, three digits) and ``slice`` (int) in its metainfo. The
-    pipeline receives these as well, and ``scan`` (tuple[str]): the paths of all images of the
-    patient in the folder of this one, itself included, ascending by slice number, whether or not
-    they are part of this data set.
+    Where ``data_root`` holds a ``manifest.csv``, that tells patient, slice, hemorrhage and the pose
+    of the head. In a tree made by hand the names of the files tell patient and slice, and what else
+    is needed is read from the images and masks.
+
+    Slices come in the order of patient and slice number. ``data_prefix=dict(img_path='images',
+    seg_map_path='masks')`` takes the slices of all splits below, of which ``patients`` can choose.
+
+    A sample (see :class:`~cranium.datasets.sample.Sample`) first goes through ``load``, then
+    through ``pipeline``. A transform of the pipeline that combines slices, ``PasteHemorrhage``,
+    gets other slices as ``load`` leaves them.
 
     Args:
-        patients (Iterable[int | str], optional): Keep only the slices of these patients. Defaults
-            to None, which keeps all.
-        ann_file (str): A text file with a slice a line (``049_001``, or ``train/049_001`` where
-            ``data_prefix`` is the folder above), without suffix. Defaults to '', which takes every
-            image in the folder.
+        patients (Iterable[int | str] | int | str, optional): Keep only the slices of these
+            patients. Defaults to None, which keeps all.
+        load (Sequence[dict]): Transforms that load a slice. Defaults to (), where the pipeline
+            does it.
+        ann_file (str): A text file with one slice per line (``049_001``, or ``train/049_001`` where
+            ``data_prefix`` is the folder above), without suffix, which also gives the order.
+            Defaults to '', which takes every image in the folder.
         img_suffix (str): Suffix of images. Defaults to '.png'.
         seg_map_suffix (str): Suffix of masks. Defaults to '.png'.
-        reduce_zero_label (bool): Must stay False, for label 0 is the background class. Defaults
-            to False.
+        reduce_zero_label (bool): Must stay False, for label 0 is the background class.
         **kwargs: Passed to ``BaseSegDataset``.
 
     Raises:
-        FileNotFoundError: If a folder, the ``ann_file``, an image that it names or a mask is not
-            there, or if the folder holds no image.
-        ValueError: If a file is not named ``<patient>_<slice>``, a wanted patient is not there,
+        FileNotFoundError: A folder, the ``ann_file``, an image that it names or a mask is missing,
+            or the folder holds no image.
+        CraniumError: A file is not named ``<patient>_<slice>``, a wanted patient is not there,
             ``reduce_zero_label`` is set, the pipeline loads gray images from files that hold both
             windows, or (when a sample is loaded) a mask holds another value than 0 and 1.
     """
@@ -101,7 +65,8 @@ class CraniumDataset(BaseSegDataset):
 
     def __init__(
         self,
-        patients: Iterable[int | str] | None = None,
+        patients: Iterable[int | str] | int | str | None = None,
+        load: Sequence[dict[str, Any]] = (),
         ann_file: str = '',
         img_suffix: str = '.png',
         seg_map_suffix: str = '.png',
@@ -110,13 +75,16 @@ class CraniumDataset(BaseSegDataset):
     ) -> None:
         if reduce_zero_label:
             msg = (
-                'reduce_zero_label=True would turn the background (label 0) into pixels to ignore; '
-                'remove it from the config.'
+                'reduce_zero_label=True would ignore the background (label 0); remove it from the '
+                'config'
             )
-            raise ValueError(msg)
-        self.patients = None if patients is None else {f'{int(p):03d}' for p in patients}
-        self._scans: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._hemorrhage: tuple[Any, np.ndarray] | None = None
+            raise CraniumError(msg)
+        if isinstance(patients, int | str):
+            patients = [patients]
+        self.patients = None if patients is None else set(map(patient_name, patients))
+        self.load = Compose(load)
+        self._scans: dict[tuple[str, str], dict[int, SliceFiles]] = {}
+        self._hemorrhage: tuple[Any, NDArray[np.bool_]] | None = None
         super().__init__(
             ann_file=ann_file,
             img_suffix=img_suffix,
@@ -126,59 +94,85 @@ class CraniumDataset(BaseSegDataset):
         )
         self._check_labels_when_loaded()
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """List the slices and check that all files are there.
 
         Returns:
-            list[dict]: ``BaseSegDataset``'s records and, in each, ``patient`` and ``slice``.
+            list[dict]: ``BaseSegDataset``'s records with ``patient`` and ``slice`` and, from the
+            manifest, ``hemorrhage``, ``head_center`` and ``head_angle``.
         """
         self._check_folders()
-        data_list = [self._identify(record) for record in super().load_data_list()]
+        data_list = super().load_data_list()
         if not data_list:
             where = self.ann_file or self.data_prefix['img_path']
-            msg = (
-                f'{where} names no {self.img_suffix} image; expected prepared slices: `{PREPARE}`.'
-            )
+            msg = f'{where} names no {self.img_suffix} image; expected prepared slices: `{PREPARE}`'
             raise FileNotFoundError(msg)
+        known = self._read_manifest()
+        for record in data_list:
+            path = record['img_path']
+            record.update(known.get(osp.relpath(path, self.data_root or '.')) or self._parse(path))
+        if not self.ann_file:
+            data_list.sort(key=lambda record: (record['patient'], record['slice']))
         self._check_files(data_list)
         self._check_windows(data_list[0]['img_path'])
-        self._list_scans({osp.dirname(record['img_path']) for record in data_list})
+        self._list_scans(data_list)
         return self._keep_patients(data_list)
 
-    def get_data_info(self, idx: int) -> dict:
+    def get_data_info(self, idx: int) -> dict[str, Any]:
         """Look up the record of a slice.
 
         Args:
             idx (int): Index of the slice.
 
         Returns:
-            dict: ``BaseSegDataset``'s record, ``patient``, ``slice`` and ``scan``.
+            dict: ``load_data_list``'s record, and ``scan``.
         """
-        record = super().get_data_info(idx)
-        # Added here, for a list in each record would make the records many times as large.
+        record: dict[str, Any] = super().get_data_info(idx)
+        # Added here, as a scan in each record would make the records many times as large.
         folder = osp.dirname(record['img_path'])
         return record | dict(scan=self._scans[folder, record['patient']])
 
-    def has_hemorrhage(self) -> np.ndarray:
-        """Tell which slices show hemorrhage, by their masks.
+    def has_hemorrhage(self) -> NDArray[np.bool_]:
+        """Tell which slices show hemorrhage.
 
-        The masks are read at the first call, which refuses one that was not written by Cranium.
+        The manifest says it; without one all masks are read at the first call.
 
         Returns:
-            np.ndarray: Of bool, one for each index. A slice that nobody labelled has False.
+            ndarray: One bool for each index; False for slices without labels.
 
         Raises:
-            ValueError: If the data set has no masks, or one holds another value than 0 and 1.
+            CraniumError: The data set has no masks, or one holds another value than 0 and 1.
         """
         self.full_init()
-        # mmengine replaces this when it makes a subset, of which the answer would be another one.
+        # mmengine replaces this when it makes a subset, for which the answer is another one.
         records = self.data_address if self.serialize_data else self.data_list
         if self._hemorrhage is None or self._hemorrhage[0] is not records:
-            self._hemorrhage = records, self._read_hemorrhage()
+            known: dict[bytes, bool] = {}
+            infos = (BaseSegDataset.get_data_info(self, index) for index in range(len(self)))
+            found = [
+                info['hemorrhage'] if 'hemorrhage' in info else self._reads_hemorrhage(info, known)
+                for info in infos
+            ]
+            self._hemorrhage = records, np.array(found, bool)
         return self._hemorrhage[1].copy()
 
+    def begin(self, idx: int, progress: float = 1.0) -> Sample:
+        """Begin a sample.
+
+        Args:
+            idx (int): Index of the slice.
+            progress (float): Share of the training that is over. Defaults to 1.
+
+        Returns:
+            Sample: As no transform has seen it.
+        """
+        sample: Sample = self.get_data_info(idx)  # type: ignore[assignment]
+        sample['progress'] = progress
+        sample['draw_donor'] = lambda: self._draw_donor(progress)
+        return sample
+
     def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline on a slice and note which slice it is.
+        """Load a slice, run the pipeline on it and note which slice it is.
 
         Args:
             idx (int): Index of the slice. If it is a ``Draw``, every transform that draws from
@@ -187,94 +181,107 @@ class CraniumDataset(BaseSegDataset):
         Returns:
             Any: What the pipeline returns.
         """
-        record = self.get_data_info(int(idx))
         if isinstance(idx, Draw):
             idx.seed_transforms()
-            record['draw'] = idx.number
-        identity = {key: record[key] for key in ('patient', 'slice')}
-        results = self.pipeline(record | dict(dataset=self))  # some look at other slices
+        sample = self.begin(int(idx), idx.progress if isinstance(idx, Draw) else 1.0)
+        identity = dict(patient=sample['patient'], slice=sample['slice'])
+        results = self.pipeline(self.load(sample))
         samples = results.get('data_samples', []) if isinstance(results, dict) else []
-        for sample in samples if isinstance(samples, list) else [samples]:
-            sample.set_metainfo(identity)
+        for packed in samples if isinstance(samples, list) else [samples]:
+            packed.set_metainfo(identity)
         return results
 
-    def _list_scans(self, folders: set[str]) -> None:
-        for folder in folders:
-            scans: dict[str, list[tuple[int, str]]] = {}
-            for name in _files(folder):
-                match = NAME.fullmatch(name.removesuffix(self.img_suffix))
-                if match and name.endswith(self.img_suffix):
-                    scans.setdefault(match['patient'], []).append((int(match['slice']), name))
-            for patient, slices in scans.items():
-                self._scans[folder, patient] = tuple(
-                    osp.join(folder, name) for _, name in sorted(slices)
-                )
+    def _draw_donor(self, progress: float) -> Sample:
+        """Load a random slice with hemorrhage."""
+        donors = np.flatnonzero(self.has_hemorrhage())
+        if not donors.size:
+            msg = f'{self.data_prefix["img_path"]} has no slice with hemorrhage to paste from'
+            raise CraniumError(f'{msg}; remove PasteHemorrhage from the config')
+        return self.load(self.begin(int(np.random.choice(donors)), progress))
 
-    def _read_hemorrhage(self) -> np.ndarray:
-        check = CheckLabels(len(self.metainfo['classes']), self.ignore_index)
-        # Most masks are empty and so the same few bytes, which need no second decoding.
-        known: dict[bytes, bool] = {}
-        found = np.zeros(len(self), bool)
-        for index in range(len(self)):
-            path = super().get_data_info(index).get('seg_map_path')
-            if path is None:
-                msg = (
-                    f'{self.data_prefix["img_path"]} was given without masks, so nothing says '
-                    'which slices show hemorrhage; expected data_prefix.seg_map_path.'
-                )
-                raise ValueError(msg)
-            content = fileio.get(path, backend_args=self.backend_args)
-            if content not in known:
-                mask = _decode(content)
-                check.transform(dict(gt_seg_map=mask, seg_map_path=path))
-                known[content] = bool(((mask > 0) & (mask != self.ignore_index)).any())
-            found[index] = known[content]
-        return found
+    def _read_manifest(self) -> dict[str, dict[str, Any]]:
+        """What the manifest says of each image of the tree, by its path in the tree."""
+        if not self.data_root or not osp.isfile(osp.join(self.data_root, MANIFEST)):
+            return {}
+        rows = read_manifest(self.data_root).to_dict('records')
+        return {osp.normpath(row['image']): _from_row(row) for row in rows if row['image']}
+
+    def _parse(self, path: str) -> dict[str, Any]:
+        stem = osp.basename(path).removesuffix(self.img_suffix)
+        try:
+            patient, number = parse_slice_name(stem)
+        except CraniumError as error:
+            raise CraniumError(
+                f'{path} is not named <patient>_<slice>{self.img_suffix}, such as '
+                f'049_001{self.img_suffix}; move it elsewhere'
+            ) from error
+        return dict(patient=patient, slice=number)
+
+    def _list_scans(self, data_list: list[dict[str, Any]]) -> None:
+        """Find all slices of the scans, also those that are not part of this data set."""
+        masks = {record['img_path']: record.get('seg_map_path') for record in data_list}
+        for folder in {osp.dirname(path) for path in masks}:
+            slices = []
+            for name in _files(folder):
+                if name.endswith(self.img_suffix):
+                    path = osp.join(folder, name)
+                    try:
+                        slices.append((*self._parse(path).values(), path))
+                    except CraniumError:
+                        continue  # somebody's photo, which is none of a scan
+            for patient, number, path in sorted(slices):
+                files = SliceFiles(path, masks.get(path))
+                self._scans.setdefault((folder, patient), {})[number] = files
+
+    def _reads_hemorrhage(self, record: dict[str, Any], known: dict[bytes, bool]) -> bool:
+        """Read a mask; most are empty and so the same bytes, which need no second decoding."""
+        if 'seg_map_path' not in record:
+            msg = (
+                f'{self.data_prefix["img_path"]} was given without masks, so nothing says which '
+                'slices show hemorrhage; set data_prefix.seg_map_path'
+            )
+            raise CraniumError(msg)
+        content = fileio.get(record['seg_map_path'], backend_args=self.backend_args)
+        if content not in known:
+            mask = _decode(content)
+            self._label_check().transform(record | dict(gt_seg_map=mask))
+            known[content] = bool(((mask > 0) & (mask != self.ignore_index)).any())
+        return known[content]
+
+    def _label_check(self) -> CheckLabels:
+        return CheckLabels(len(self.metainfo['classes']), self.ignore_index)
 
     def _check_labels_when_loaded(self) -> None:
         # In here and not in the configs, so that a user's own pipeline is checked as well.
-        check = CheckLabels(len(self.metainfo['classes']), self.ignore_index)
         for pipeline in [
+            self.load,
             self.pipeline,
             *(sub for step in self.pipeline.transforms for sub in getattr(step, 'subroutines', ())),
         ]:
             for index, step in reversed(list(enumerate(pipeline.transforms))):
                 if isinstance(step, LoadAnnotations):
-                    pipeline.transforms.insert(index + 1, check)
+                    pipeline.transforms.insert(index + 1, self._label_check())
 
     def _check_folders(self) -> None:
         folders = [self.data_prefix.get(key) for key in ('img_path', 'seg_map_path')]
         for folder in filter(None, folders):
             if not osp.isdir(folder):
-                msg = f'{folder} is not a folder; expected the prepared slices: `{PREPARE}`.'
+                msg = f'{folder} is not a folder; expected the prepared slices: `{PREPARE}`'
                 raise FileNotFoundError(msg)
         if self.ann_file and not osp.isfile(self.ann_file):
-            msg = f'{self.ann_file} is not there; expected a text file with a slice a line.'
+            msg = f'{self.ann_file} is missing; expected a text file with one slice per line'
             raise FileNotFoundError(msg)
 
-    def _identify(self, record: dict) -> dict:
-        path = record['img_path']
-        match = NAME.fullmatch(osp.basename(path).removesuffix(self.img_suffix))
-        if match is None:
-            msg = (
-                f'{path} is not named <patient>_<slice>{self.img_suffix}, as in '
-                f'049_001{self.img_suffix}; move it elsewhere, or prepare the slices: `{PREPARE}`.'
-            )
-            raise ValueError(msg)
-        return record | dict(patient=match['patient'], slice=int(match['slice']))
-
-    def _check_files(self, data_list: list[dict]) -> None:
+    def _check_files(self, data_list: list[dict[str, Any]]) -> None:
         present: dict[str, set[str]] = {}
         for record in data_list:
             for key in ('img_path', 'seg_map_path'):
-                if key not in record:
-                    continue
-                folder, name = osp.split(record[key])
+                folder, name = osp.split(record.get(key, ''))
                 if folder not in present:
                     present[folder] = _files(folder)
-                if name not in present[folder]:
+                if name and name not in present[folder]:
                     what = 'image' if key == 'img_path' else f'mask of {record["img_path"]}'
-                    msg = f'{record[key]} is not there; expected the {what}: `{PREPARE}`.'
+                    msg = f'{record[key]} is missing; expected the {what}: `{PREPARE}`'
                     raise FileNotFoundError(msg)
 
     def _check_windows(self, path: str) -> None:
@@ -285,25 +292,37 @@ class CraniumDataset(BaseSegDataset):
         if image.ndim == 3 and (image[..., 0] != image[..., 1]).any():
             msg = (
                 f'{path} holds the brain and the bone window, which loading it as grayscale would '
-                f'blend into one; expected one window: `{PREPARE} --window brain --overwrite`.'
+                f'blend into one; expected one window: `{PREPARE} --window brain --overwrite`'
             )
-            raise ValueError(msg)
+            raise CraniumError(msg)
 
-    def _keep_patients(self, data_list: list[dict]) -> list[dict]:
+    def _keep_patients(self, data_list: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if self.patients is None:
             return data_list
         there = {record['patient'] for record in data_list}
         if missing := sorted(self.patients - there):
             msg = (
                 f'{self.data_prefix["img_path"]} has no patient {", ".join(missing)}; '
-                f'it has {", ".join(sorted(there))}.'
+                f'it has {", ".join(sorted(there))}'
             )
-            raise ValueError(msg)
+            raise CraniumError(msg)
         return [record for record in data_list if record['patient'] in self.patients]
 
 
-def _decode(content: bytes) -> np.ndarray:
-    return mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
+def _from_row(row: dict[str, Any]) -> dict[str, Any]:
+    x, y, angle = (float(row[key]) for key in ('head_x', 'head_y', 'head_angle'))
+    pose = dict(head_center=None if np.isnan(x) else (x, y), head_angle=angle)
+    return dict(
+        patient=row['patient'],
+        slice=int(row['slice']),
+        hemorrhage=bool(row['hemorrhage_pixels']),
+        **({} if np.isnan(angle) else pose),
+    )
+
+
+def _decode(content: bytes) -> NDArray[np.uint8]:
+    image: NDArray[np.uint8] = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
+    return image
 
 
 def _files(folder: str) -> set[str]:

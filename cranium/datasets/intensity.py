@@ -6,6 +6,8 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
+from .sample import Sample
+
 
 @TRANSFORMS.register_module()
 class DistortWindow(BaseTransform):
@@ -14,9 +16,7 @@ class DistortWindow(BaseTransform):
     mmseg's PhotoMetricDistortion goes through hue and saturation, which a gray image has none of;
     here the first three are one table of 256 entries, which keeps air (0). The bone window, which
     shows the skull, stays as it is; the neighbours change alike, but each gets its own noise.
-
-    Required keys: ``img`` ((H, W, C) uint8, the bone window last), optionally ``spacing`` (pixels
-    of the slice for one of the image, else 1).
+    Comes after ``AlignHead``, or after ``LoadScan`` alone.
 
     Args:
         brightness (float): Standard deviation of the shift, as a share of the window. Defaults
@@ -24,8 +24,8 @@ class DistortWindow(BaseTransform):
         contrast (float): Standard deviation of the logarithm of the factor. Defaults to 0.12.
         gamma (float): Standard deviation of the logarithm of the exponent. Defaults to 0.12.
         curve_prob (float): Probability of these three. Defaults to 0.8.
-        blur (tuple): Range of the Gaussian's standard deviation in pixels of the slice. Defaults to
-            (1, 3).
+        blur_px (tuple): Range of the Gaussian's standard deviation in pixels of the whole slice.
+            Defaults to (1, 3).
         blur_prob (float): Defaults to 0.3.
         noise (float): Largest standard deviation, as a share of the window. Defaults to 0.06.
         noise_prob (float): Defaults to 0.5.
@@ -39,7 +39,7 @@ class DistortWindow(BaseTransform):
         contrast: float = 0.12,
         gamma: float = 0.12,
         curve_prob: float = 0.8,
-        blur: tuple[float, float] = (1.0, 3.0),
+        blur_px: tuple[float, float] = (1.0, 3.0),
         blur_prob: float = 0.3,
         noise: float = 0.06,
         noise_prob: float = 0.5,
@@ -48,27 +48,20 @@ class DistortWindow(BaseTransform):
         self.contrast = contrast
         self.gamma = gamma
         self.curve_prob = curve_prob
-        self.blur = blur
+        self.blur_px = blur_px
         self.blur_prob = blur_prob
         self.noise = noise
         self.noise_prob = noise_prob
 
-    def transform(self, results: dict) -> dict:
-        """Change the gray values.
-
-        Args:
-            results (dict): See the class.
-
-        Returns:
-            dict: The same; types and shapes are kept.
-        """
+    def transform(self, results: Sample) -> Sample:
+        """Change the gray values; type and shape are kept."""
         *channels, bone = cv2.split(results['img'])
         # One channel below the other: OpenCV is fastest on an image of one channel.
         brains = np.concatenate(channels)
         if np.random.random() < self.curve_prob:
             brains = cv2.LUT(brains, self._draw_curve())
         if np.random.random() < self.blur_prob:
-            sigma = np.random.uniform(*self.blur) / results.get('spacing', 1)
+            sigma = np.random.uniform(*self.blur_px) / results.get('slice_px_per_px', 1)
             for image in np.split(brains, len(channels)):
                 cv2.GaussianBlur(image, (0, 0), sigma, dst=image)
         if np.random.random() < self.noise_prob:
@@ -91,4 +84,5 @@ def _add_noise(image: NDArray[np.uint8], deviation: float) -> NDArray[np.uint8]:
     cv2.setRNGSeed(np.random.randint(2**31))
     noise = np.empty(image.shape, np.int16)
     cv2.randn(noise, 0, deviation)
-    return cv2.add(image, noise, dtype=cv2.CV_8U)
+    noisy: NDArray[np.uint8] = cv2.add(image, noise, dtype=cv2.CV_8U)
+    return noisy

@@ -1,17 +1,62 @@
-"""Loading a mask, and keeping it."""
+"""Loading masks, checking them, and keeping them."""
+
+from typing import Any
 
 import numpy as np
+from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
+
+from cranium.errors import CraniumError
+
+from .sample import Sample
+
+PREPARE = 'cranium prepare'
+Box = tuple[slice, slice]  # rows and columns
+
+
+class CheckLabels(BaseTransform):
+    """Refuse a mask that holds anything but the labels of its classes.
+
+    A mask of 0 and 255 is the usual mistake: 255 means *ignore* to mmseg, which would train on
+    background alone without a word. So 255 is accepted only where it fills the whole mask, which is
+    how a slice without labels is written.
+
+    Args:
+        num_classes (int): Number of classes; labels are below it.
+        ignore_index (int): The label of pixels that do not count. Defaults to 255.
+    """
+
+    def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+
+    def transform(self, results: Sample) -> Sample:
+        """Check ``gt_seg_map``, right after it was loaded.
+
+        Raises:
+            CraniumError: The mask is not 2-D or holds another label.
+        """
+        mask, path = results['gt_seg_map'], results['seg_map_path']
+        if mask.ndim != 2:
+            msg = f'{path} has the shape {mask.shape}; expected one gray channel'
+        elif mask.max() < self.num_classes or (mask == self.ignore_index).all():
+            return results
+        else:
+            labels = np.unique(mask)
+            wrong = ', '.join(map(str, labels[labels >= self.num_classes][:5]))
+            valid = ', '.join(map(str, range(self.num_classes)))
+            msg = f'{path} holds the value {wrong}; expected only {valid}'
+        raise CraniumError(f'{msg}. `{PREPARE} --overwrite` writes the tree again')
 
 
 @TRANSFORMS.register_module()
 class LoadMask(LoadAnnotations):
     """mmseg's ``LoadAnnotations``, which can keep what it has read.
 
-    Decoding a mask takes longer than all else that is done to it. Of a kept one only the box around
-    what is not background stays in memory, a few kB.
+    Decoding a mask takes longer than all else that is done to it. Of a kept mask only the box
+    around what is not background stays in memory, a few kB.
 
     Args:
         cache (bool): Whether each process keeps the masks. Defaults to False.
@@ -19,14 +64,18 @@ class LoadMask(LoadAnnotations):
         **kwargs: Passed to ``LoadAnnotations``.
     """
 
-    def __init__(
-        self, cache: bool = False, imdecode_backend: str = 'cv2', **kwargs: object
-    ) -> None:
+    def __init__(self, cache: bool = False, imdecode_backend: str = 'cv2', **kwargs: Any) -> None:
         super().__init__(imdecode_backend=imdecode_backend, **kwargs)
         self.cache = cache
-        self._masks: dict[str, tuple[tuple[int, int], tuple[slice, slice], NDArray]] = {}
+        self._masks: dict[str, tuple[tuple[int, ...], Box, NDArray[np.uint8]]] = {}
 
-    def _load_seg_map(self, results: dict) -> None:
+    def read(self, path: str) -> NDArray[np.uint8]:
+        """Read a mask file, (H, W)."""
+        sample = dict(seg_map_path=path, reduce_zero_label=None, seg_fields=[])
+        mask: NDArray[np.uint8] = self.transform(sample)['gt_seg_map']
+        return mask
+
+    def _load_seg_map(self, results: dict[str, Any]) -> None:
         path = results['seg_map_path']
         if path not in self._masks:
             super()._load_seg_map(results)
@@ -40,7 +89,7 @@ class LoadMask(LoadAnnotations):
         results['seg_fields'].append('gt_seg_map')
 
 
-def _cut(mask: NDArray[np.uint8]) -> tuple[tuple[int, int], tuple[slice, slice], NDArray]:
+def _cut(mask: NDArray[np.uint8]) -> tuple[tuple[int, ...], Box, NDArray[np.uint8]]:
     """Shape of a mask, the box around all that is not 0, and what lies in it."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not len(rows):

@@ -8,11 +8,14 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.dist import get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
+
+from cranium.errors import CraniumError
 
 
 class Draw(int):
-    """The index of a slice that was drawn, which draw it was, and the seed of what happens then.
+    """The index of a slice that was drawn, and what its augmentation depends on.
 
     It is an ``int``, so that a data loader hands it on to a data set as it does any index.
 
@@ -20,26 +23,28 @@ class Draw(int):
         index (int): Index of the slice.
         seed (int): Not negative, of any size.
         number (int): Of the draw, from 0.
-
-    Attributes:
-        seed (int): As given.
-        number (int): As given.
+        progress (float): Share of the training that is over at this draw's iteration. Defaults to
+            1, as after the training.
 
     Examples:
         >>> draw = Draw(3, seed=7, number=100)
-        >>> 'abcd'[draw], draw.seed, draw.number
-        ('d', 7, 100)
+        >>> 'abcd'[draw], draw.seed, draw.number, draw.progress
+        ('d', 7, 100, 1.0)
     """
 
-    def __new__(cls, index: int, seed: int, number: int) -> 'Draw':
-        """Make the integer, and remember the seed."""
+    seed: int
+    number: int
+    progress: float
+
+    def __new__(cls, index: int, seed: int, number: int, progress: float = 1.0) -> 'Draw':
+        """Make the integer, and remember the rest."""
         draw = super().__new__(cls, index)
-        draw.seed, draw.number = seed, number
+        draw.seed, draw.number, draw.progress = seed, number, progress
         return draw
 
-    def __getnewargs__(self) -> tuple[int, int, int]:
+    def __getnewargs__(self) -> tuple[int, int, int, float]:  # type: ignore[override]
         """What pickle passes to ``__new__`` in the worker process."""
-        return int(self), self.seed, self.number
+        return int(self), self.seed, self.number, self.progress
 
     def seed_transforms(self) -> None:
         """Seed ``random`` and ``np.random``, from which transforms of mmcv and mmseg draw."""
@@ -50,8 +55,8 @@ class Draw(int):
 
 
 @DATA_SAMPLERS.register_module()
-class BalancedSampler(Sampler):
-    """Endless random draws with a fixed share of slices with hemorrhage, and patients alike.
+class BalancedSampler(Sampler[int]):
+    """Endless random draws with a fixed share of slices with hemorrhage, balanced over patients.
 
     One slice in eight shows hemorrhage, and some patients have three times the slices of others.
     Each draw first decides whether to show hemorrhage, then takes a patient, then a slice, each
@@ -60,7 +65,7 @@ class BalancedSampler(Sampler):
 
     - any number of processes sees the same draws in the same order (process r of W takes the draws
       r, r + W, ...): two processes of batch size 4 together train on what one of 8 does;
-    - a training can go on at any draw without loading what came before (``start``);
+    - a training can resume at any draw without loading what came before (``start``);
     - each draw carries its own seed, so that augmentation depends neither on the number of workers
       nor on when a training was stopped (``CraniumDataset.prepare_data`` uses it).
 
@@ -75,12 +80,14 @@ class BalancedSampler(Sampler):
             one that the processes agree on.
 
     Attributes:
-        start (int): How many draws of all processes together to leave out. Defaults to 0. To be set
-            before the sampler is iterated.
+        start (int): How many draws of all processes together to leave out. Defaults to 0. Like the
+            others, it is set by ``ResumableTrainLoop`` before the sampler is iterated.
+        max_iters (int, optional): Iterations of the training. Defaults to None, if not known.
+        draws_per_iter (int): Batch size times number of processes.
 
     Raises:
-        TypeError: If the data set can not tell which slices show hemorrhage.
-        ValueError: If the share is not in 0 to 1, or there is no slice of a kind that it wants.
+        TypeError: The data set cannot tell which slices show hemorrhage.
+        CraniumError: The share is not in 0 to 1, or there is no slice of a kind that it wants.
     """
 
     def __init__(
@@ -91,17 +98,17 @@ class BalancedSampler(Sampler):
         seed: int | None = None,
     ) -> None:
         self.rank, self.world_size = get_dist_info()
-        self.seed = sync_random_seed() if seed is None else seed
+        self.seed: int = sync_random_seed() if seed is None else seed
         self.start = 0
+        self.max_iters: int | None = None
+        self.draws_per_iter = 1
         self.size = len(dataset)
         self.hemorrhage_share = hemorrhage_share
-        self._epoch: tuple | None = None
+        self._order: tuple[tuple[int, int], NDArray[np.int64]] | None = None
         if hemorrhage_share is not None:
             if not 0 <= hemorrhage_share <= 1:
-                msg = (
-                    f'hemorrhage_share is {hemorrhage_share}; expected 0 to 1, or None to shuffle.'
-                )
-                raise ValueError(msg)
+                msg = f'hemorrhage_share is {hemorrhage_share}; expected 0 to 1, or None to shuffle'
+                raise CraniumError(msg)
             self._kinds = [_by_patient(dataset, kind, by_patient) for kind in (False, True)]
             self._check_kinds(dataset)
 
@@ -120,7 +127,9 @@ class BalancedSampler(Sampler):
             rng = np.random.default_rng((self.seed, number))
             patients = self._kinds[rng.random() < self.hemorrhage_share]
             index = rng.choice(patients[rng.integers(len(patients))])
-        return Draw(index, self.seed, number)
+        iteration = number // self.draws_per_iter
+        progress = 1.0 if self.max_iters is None else iteration / self.max_iters
+        return Draw(index, self.seed, number, progress)
 
     def __iter__(self) -> Iterator[Draw]:
         """The draws of this process, from ``start`` on and without end."""
@@ -132,32 +141,33 @@ class BalancedSampler(Sampler):
 
     def _shuffled(self, number: int) -> int:
         epoch, position = divmod(number, self.size)
-        if self._epoch is None or self._epoch[0] != (self.seed, epoch):
+        if self._order is None or self._order[0] != (self.seed, epoch):
             order = np.random.default_rng((self.seed, epoch)).permutation(self.size)
-            self._epoch = (self.seed, epoch), order
-        return self._epoch[1][position]
+            self._order = (self.seed, epoch), order
+        return int(self._order[1][position])
 
     def _check_kinds(self, dataset: BaseDataset) -> None:
-        wanted = (self.hemorrhage_share < 1, self.hemorrhage_share > 0)
+        share = self.hemorrhage_share or 0.0
+        wanted = (share < 1, share > 0)
         for verb, is_wanted, slices in zip(('all show', 'none shows'), wanted, self._kinds):
             if is_wanted and not slices:
                 msg = (
                     f'Of the {self.size} masks in {dataset.data_prefix["seg_map_path"]} {verb} '
-                    f'hemorrhage, so hemorrhage_share={self.hemorrhage_share} can not be had; '
-                    'expected None, which shuffles, or other data.'
+                    f'hemorrhage, which hemorrhage_share={share} cannot be drawn from; set it to '
+                    'None to shuffle, or use other data'
                 )
-                raise ValueError(msg)
+                raise CraniumError(msg)
 
 
-def _by_patient(dataset: BaseDataset, kind: bool, by_patient: bool) -> list[np.ndarray]:
+def _by_patient(dataset: BaseDataset, kind: bool, by_patient: bool) -> list[NDArray[np.int64]]:
     """Indices of the slices with or without hemorrhage, an array for each patient or one for all.
 
-    A patient without such slices has none.
+    Patients without such slices have no array.
     """
     if not hasattr(dataset, 'has_hemorrhage'):
         msg = (
             f'{type(dataset).__name__} has no has_hemorrhage(); expected CraniumDataset, or '
-            'hemorrhage_share=None.'
+            'hemorrhage_share=None'
         )
         raise TypeError(msg)
     indices = np.flatnonzero(dataset.has_hemorrhage() == kind)

@@ -37,8 +37,9 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     """mmengine's iteration-based loop, in which a resumed training equals an undisturbed one.
 
     mmengine loads and throws away every batch up to the iteration that it resumes from. Where the
-    sampler has ``start`` (``BalancedSampler``), this loop sets it in place of that; other samplers
-    are treated as mmengine does. The sampler's seed is kept in the checkpoint.
+    sampler has ``start`` (``BalancedSampler``), this loop sets it in place of that, and tells the
+    sampler the length of the training; other samplers are treated as mmengine does. The sampler's
+    seed is kept in the checkpoint.
 
     What the network draws at random (dropout) is seeded in each iteration from the runner's seed,
     the iteration and the process; otherwise it would depend on whatever else drew before, as on
@@ -72,9 +73,11 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         sampler = self.dataloader.sampler
         if hasattr(sampler, 'start'):
             hub = self.runner.message_hub
+            sampler.max_iters = self.max_iters
+            sampler.draws_per_iter = self.dataloader.batch_size * get_world_size()
             if self._iter > 0:
                 sampler.seed = hub.get_info(SEED, sampler.seed)
-                sampler.start = self._iter * self.dataloader.batch_size * get_world_size()
+                sampler.start = self._iter * sampler.draws_per_iter
                 # These are the steps by which mmengine "advances" the data loader.
                 self.dataloader_iterator = chain(repeat(None, self._iter), self.dataloader_iterator)
             hub.update_info(SEED, sampler.seed)

@@ -1,4 +1,6 @@
-"""The segmentor for slices in the frame of the head."""
+"""The segmentor for slices in head space."""
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,23 +12,43 @@ from mmseg.structures import SegDataSample
 from scipy import ndimage
 from torch import Tensor
 
-_OUTSIDE = 20.0  # log-odds of background where the frame ends
+from cranium.errors import CraniumError
+
+_OUTSIDE = 20.0  # log-odds of background beyond the aligned image
 
 
 @MODELS.register_module()
 class AlignedEncoderDecoder(EncoderDecoder):
     """mmseg's EncoderDecoder for what ``AlignHead`` has aligned.
 
-    Predictions are mapped back to the pixels of the slice by ``frame``, so that they are compared
-    with the truth on its own grid. With ``test_cfg=dict(mode='whole', flip=True)`` the prediction
-    is the mean over the slice and its mirror image, which in the frame is one of a head as well.
-    With ``thresholds=(low, high)`` in ``test_cfg`` a region of pixels whose log-odds of hemorrhage
-    are above ``low`` is hemorrhage if any of them is above ``high`` (hysteresis thresholding; Canny
-    1986, doi:10.1109/TPAMI.1986.4767851): faint edges of sure bleeds count, specks do not. Without,
-    both are 0: the likelier class of each pixel.
-    With an auxiliary ``SliceHead`` each data sample gets ``slice_score``: the mean of its log-odds
-    of hemorrhage and those of the surest pixel, which are right in different cases.
+    Predictions are mapped back to the pixels of the slice by ``head_to_slice_affine``, so that they
+    are compared with the truth on its own grid. With an auxiliary ``SliceHead`` each data sample
+    gets ``slice_score``: the mean of its log-odds of hemorrhage and the highest log-odds of a
+    pixel, which are right in different cases.
+
+    Args:
+        test_cfg (dict): ``mode`` must be 'whole'. With ``flip=True`` the prediction is the mean
+            over the slice and its mirror image, which in head space is a head as well. With
+            ``thresholds=(low, high)`` a region of pixels whose log-odds of hemorrhage are above
+            ``low`` is hemorrhage if any of them is above ``high`` (hysteresis thresholding; Canny
+            1986, doi:10.1109/TPAMI.1986.4767851): faint edges of certain bleeds count, specks do
+            not. Defaults to (0, 0), the likelier class of each pixel.
+        **kwargs: As ``EncoderDecoder``.
+
+    Raises:
+        CraniumError: ``test_cfg`` has another mode, or thresholds in the wrong order.
     """
+
+    def __init__(self, *, test_cfg: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        options = test_cfg or {}
+        if (mode := options.get('mode', 'whole')) != 'whole':
+            msg = f'test_cfg.mode is {mode!r}; an aligned slice is predicted at once: set it to '
+            raise CraniumError(msg + "'whole'")
+        low, high = options.get('thresholds', (0.0, 0.0))
+        if low > high:
+            msg = f'test_cfg.thresholds are ({low}, {high}); write the lower one first'
+            raise CraniumError(msg)
+        super().__init__(test_cfg=test_cfg, **kwargs)
 
     def predict(
         self, inputs: Tensor, data_samples: list[SegDataSample] | None = None
@@ -34,8 +56,9 @@ class AlignedEncoderDecoder(EncoderDecoder):
         """Predict masks on the grids of the slices.
 
         Args:
-            inputs (Tensor): (N, C, height, width), in the frame.
-            data_samples (list): Of each slice, ``frame`` and ``ori_shape`` in its metainfo.
+            inputs (Tensor): (N, C, height, width), in head space.
+            data_samples (list): Each with ``head_to_slice_affine`` and ``ori_shape`` in its
+                metainfo.
 
         Returns:
             list[SegDataSample]: With ``seg_logits`` (2, H, W), ``pred_sem_seg`` (1, H, W) and
@@ -45,7 +68,8 @@ class AlignedEncoderDecoder(EncoderDecoder):
         if self.test_cfg.get('flip'):
             mirrored, mirrored_scores = self._forward_both(inputs.flip(3))
             logits = (logits + mirrored.flip(3)) / 2
-            scores = None if scores is None else (scores + mirrored_scores) / 2
+            if scores is not None and mirrored_scores is not None:
+                scores = (scores + mirrored_scores) / 2
         samples = data_samples or [SegDataSample() for _ in inputs]
         for index, sample in enumerate(samples):
             found = _map_back(logits[index].float(), sample)
@@ -67,26 +91,26 @@ class AlignedEncoderDecoder(EncoderDecoder):
 
 
 def _map_back(logits: Tensor, sample: SegDataSample) -> Tensor:
-    """Resample logits, (2, height, width), to the slice; as they are where there is no frame."""
-    if 'frame' not in sample.metainfo:
+    """Resample logits, (2, height, width), to the slice; leave them if it was not aligned."""
+    if 'head_to_slice_affine' not in sample.metainfo:
         return logits
     height, width = sample.ori_shape
-    to_frame = torch.linalg.inv(torch.as_tensor(sample.frame, dtype=torch.float64))
+    affine = torch.as_tensor(sample.head_to_slice_affine, dtype=torch.float64)
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
-    slice_pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1).to(to_frame)
-    pixels = (slice_pixels @ to_frame[:2].T).to(logits)
+    slice_px = torch.stack([x, y, torch.ones_like(x)], dim=-1).to(affine)
+    aligned_px = (slice_px @ torch.linalg.inv(affine)[:2].T).to(logits)
     size = torch.tensor([logits.shape[2], logits.shape[1]]).to(logits)
-    grid = (2 * pixels + 1) / size - 1  # grid_sample counts from edge to edge
-    difference = (logits[1] - logits[0] + _OUTSIDE)[None, None]  # 0, its padding, is background
-    found = F.grid_sample(difference, grid[None], align_corners=False)[0, 0] - _OUTSIDE
+    grid = (2 * aligned_px + 1) / size - 1  # grid_sample counts from edge to edge
+    log_odds = (logits[1] - logits[0] + _OUTSIDE)[None, None]  # 0, its padding, is background
+    found = F.grid_sample(log_odds, grid[None], align_corners=False)[0, 0] - _OUTSIDE
     return torch.stack([torch.zeros_like(found), found])
 
 
 def _hysteresis(log_odds: Tensor, low: float, high: float) -> Tensor:
     """Label 1 where a region above ``low``, of eight neighbours, has a pixel above ``high``."""
     possible = log_odds > low
-    if low < high:  # else all regions are sure
+    if low < high:
         regions, _ = ndimage.label(possible.cpu().numpy(), structure=np.ones((3, 3), bool))
-        sure = np.unique(regions[(log_odds > high).cpu().numpy()])
-        possible = torch.from_numpy(np.isin(regions, sure)).to(possible)
+        certain = np.unique(regions[(log_odds > high).cpu().numpy()])
+        possible = torch.from_numpy(np.isin(regions, certain)).to(possible)
     return possible.long()

@@ -1,15 +1,14 @@
-# Brain and bone window in the frame of the head, at the resolution of the slices.
+# Brain and bone window in head space, at the resolution of the slices.
 # Prepare: python tools/prepare_dataset.py --window brain-bone
 _base_ = './cranium_aligned-192x160.py'
 
-head_frame = dict(type='AlignHead', size=(544, 448), spacing=1.0)
-train_pipeline = [
-    dict(type='LoadScan', neighbors=1, shrink=1, cache_slices=512),  # 430 MB for each worker
-    *_base_.before_frame,
-    dict(**head_frame, **_base_.augment),
-    *_base_.after_frame,
-]
-test_pipeline = [dict(type='LoadScan', neighbors=1, shrink=1), head_frame, *_base_.after_frame_test]
-train_dataloader = dict(batch_size=8, num_workers=8, dataset=dict(pipeline=train_pipeline))
+align = dict(type='AlignHead', size=(544, 448), slice_px_per_px=1.0)
+load_scan = dict(type='LoadScan', neighbors=1, shrink=1)
+train_load = [dict(**load_scan, cache_slices=512), _base_.load_mask]  # 430 MB for each worker
+train_pipeline = [_base_.paste, dict(**align, **_base_.augment), _base_.distort, _base_.pack]
+test_pipeline = [load_scan, align, dict(type='LoadMask'), _base_.pack]
+train_dataloader = dict(
+    batch_size=8, num_workers=8, dataset=dict(load=train_load, pipeline=train_pipeline)
+)
 val_dataloader = dict(batch_size=8, num_workers=8, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
