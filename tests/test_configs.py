@@ -54,11 +54,11 @@ def shrink(config: Config, tree, work_dir) -> None:
         loader = config[f'{part}_dataloader']
         loader.dataset.data_root = str(tree)
         loader.batch_size, loader.num_workers, loader.persistent_workers = 2, 0, False
-        for step in loader.dataset.pipeline:
+        for step in [*loader.dataset.get('load', []), *loader.dataset.pipeline]:
             if step.type == 'Resize':
                 step.scale = (64, 64)
             if step.type == 'AlignHead':
-                step.size, step.spacing = (64, 64), 1.0
+                step.size, step.slice_px_per_px = (64, 64), 1.0
             if step.type == 'LoadScan':
                 step.shrink = 1
     if config.optim_wrapper.type == 'AmpOptimWrapper':  # mmengine has it for GPUs alone
@@ -70,7 +70,7 @@ def shrink(config: Config, tree, work_dir) -> None:
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_two_iterations_and_a_validation(path, tree, tmp_path):
     config = Config.fromfile(path)
-    if config.train_dataloader.dataset.pipeline[0].type in ('CoarseFirst', 'LoadScan'):
+    if 'load' in config.train_dataloader.dataset:
         write_both_windows(tree)
     shrink(config, tree, tmp_path)
     config.experiment_name = path.stem

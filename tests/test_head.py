@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cranium.head import (
-    frame_matrix,
-    grown,
     head_angle,
     head_center,
+    head_to_slice_affine,
+    make_warp,
     shrink,
+    shrunk_to_whole_affine,
     warp,
-    warps,
 )
 
 
@@ -53,41 +53,43 @@ def test_angle_of_a_scan_is_that_of_its_large_slices():
     assert head_angle(scan) == pytest.approx(12, abs=1.5)
 
 
-def test_frame_of_an_upright_head_is_a_shift():
-    matrix = frame_matrix((100, 50), 0, 1, (3, 5))
+def test_affine_of_an_upright_head_is_a_shift():
+    matrix = head_to_slice_affine((100, 50), 0, 1, (3, 5))
     assert np.array_equal(matrix, [[1, 0, 98], [0, 1, 49], [0, 0, 1]])
 
 
-def test_frame_by_hand():
-    """Two pixels to one, turned by a quarter: right in the frame is down in the slice."""
-    matrix = frame_matrix((10, 20), 90, 2, (3, 3))
+def test_affine_by_hand():
+    """Two pixels to one, turned by a quarter: right in head space is down in the slice."""
+    matrix = head_to_slice_affine((10, 20), 90, 2, (3, 3))
     assert matrix @ [1, 1, 1] == pytest.approx([10, 20, 1])
     assert matrix @ [2, 1, 1] == pytest.approx([10, 22, 1])
-    mirrored = frame_matrix((10, 20), 90, 2, (3, 3), np.diag([-1, 1, 1]))
+    mirrored = head_to_slice_affine((10, 20), 90, 2, (3, 3), np.diag([-1, 1, 1]))
     assert mirrored @ [2, 1, 1] == pytest.approx([10, 18, 1])
 
 
 @given(angle=st.integers(-44, 44), x=st.integers(140, 180), y=st.integers(140, 180))
 def test_aligned_head_is_its_own_mirror_image(angle, x, y):
     image, size = cv2.GaussianBlur(head(angle, (x, y)), (0, 0), 2), (192, 160)
-    upright = warp(image, frame_matrix((x, y), angle, 1.45, size), size)
-    mirrored = warp(image, frame_matrix((x, y), angle, 1.45, size, np.diag([-1, 1, 1])), size)
+    upright = warp(image, head_to_slice_affine((x, y), angle, 1.45, size), size)
+    mirrored = warp(
+        image, head_to_slice_affine((x, y), angle, 1.45, size, np.diag([-1, 1, 1])), size
+    )
     assert np.abs(upright.astype(int) - mirrored).mean() < 1
     assert np.abs(mirrored.astype(int) - upright[:, ::-1]).mean() < 1
 
 
-def test_elastic_shift_moves_what_is_read():
+def test_a_displacement_moves_what_is_read():
     image = np.arange(25, dtype=np.uint8).reshape(5, 5)
     right = np.zeros((2, 5, 5), np.float32)
     right[0] = 1
-    moved = warps(np.eye(3), (5, 5), right)(image)
+    moved = make_warp(np.eye(3), (5, 5), right)(image)
     assert np.array_equal(moved[:, :4], image[:, 1:])
 
 
-def test_without_a_shift_both_ways_of_resampling_agree():
-    image, matrix = head(20), frame_matrix((160, 170), 20, 1.3, (64, 64))
+def test_without_a_displacement_both_ways_of_resampling_agree():
+    image, matrix = head(20), head_to_slice_affine((160, 170), 20, 1.3, (64, 64))
     smooth = cv2.GaussianBlur(image, (0, 0), 3)
-    still = warps(matrix, (64, 64), np.zeros((2, 64, 64), np.float32))(smooth)
+    still = make_warp(matrix, (64, 64), np.zeros((2, 64, 64), np.float32))(smooth)
     assert np.abs(warp(smooth, matrix, (64, 64)).astype(int) - still).max() <= 3
 
 
@@ -97,9 +99,9 @@ def test_shrink_takes_means_of_whole_blocks():
     assert shrink(image, 1) is image
 
 
-def test_grown_puts_the_middle_of_a_block_to_its_pixel():
-    assert grown(np.eye(3), 2) @ [0, 3, 1] == pytest.approx([0.5, 6.5, 1])
-    assert np.array_equal(grown(np.eye(3), 1), np.eye(3))
+def test_a_shrunk_pixel_is_the_middle_of_its_block():
+    assert shrunk_to_whole_affine(2) @ [0, 3, 1] == pytest.approx([0.5, 6.5, 1])
+    assert np.array_equal(shrunk_to_whole_affine(1), np.eye(3))
 
 
 def test_where_symmetry_tells_nothing_a_head_is_rather_upright():

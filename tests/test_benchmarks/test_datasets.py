@@ -24,9 +24,9 @@ def test_coarse_draws_are_timed_by_themselves(tree, tmp_path):
     write_both_windows(tree)
     config = tmp_path / 'config.py'
     steps = [
-        dict(type='CoarseFirst', draws=1),
+        dict(type='ProgressiveResizing'),
         dict(type='LoadScan', shrink=1),
-        dict(type='AlignHead', size=(64, 32), spacing=1.0),
+        dict(type='AlignHead', size=(64, 32), slice_px_per_px=1.0),
         dict(type='PackSegInputs'),
     ]
     config.write_text(f"_base_ = ['{QUICKSTART}']\ntrain_pipeline = {steps}\n")

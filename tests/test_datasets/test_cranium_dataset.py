@@ -2,6 +2,7 @@ import random
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
@@ -12,6 +13,8 @@ from torch.utils.data import DataLoader
 
 from cranium.datasets import CraniumDataset
 from cranium.datasets.sampler import Draw
+from cranium.errors import CraniumError
+from cranium.manifest import COLUMNS, write_manifest
 from tests.conftest import run_command, write_slice
 
 PIPELINE = [
@@ -31,6 +34,11 @@ def build(tree, split='train', pipeline=PIPELINE, **kwargs):
     return CraniumDataset(
         **dict(data_root=str(tree), data_prefix=prefix, pipeline=pipeline) | kwargs
     )
+
+
+def identities(dataset):
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    return [(info['patient'], info['slice']) for info in infos]
 
 
 def test_samples(tree):
@@ -59,8 +67,25 @@ def test_patients_choose_a_subset(tree):
     assert len(build(tree)) == 9
     assert [build(tree, patients=p).get_data_info(0)['slice'] for p in ([123], ['123'])] == [4, 4]
     assert len(build(tree, patients=['049'])) == 8
-    with pytest.raises(ValueError, match='no patient 050; it has 049, 123'):
+    assert len(build(tree, patients=123)) == len(build(tree, patients='123')) == 1
+    with pytest.raises(CraniumError, match='no patient 050; it has 049, 123'):
         build(tree, patients=[50])
+
+
+def test_slices_of_all_splits_without_naming_one(tree):
+    """As a cross-validation needs them: one tree, patients chosen."""
+    prefix = dict(img_path='images', seg_map_path='masks')
+    whole = build(tree, data_prefix=prefix)
+    assert [patient for patient, _ in identities(whole)] == ['049'] * 8 + ['071'] * 3
+    one = build(tree, data_prefix=prefix, patients=[71])
+    assert identities(one) == [('071', 1), ('071', 2), ('071', 3)]
+    assert one[1]['data_samples'].gt_sem_seg.data.sum() == 12 * 18
+    assert scan_of(one, 0) == ['071_001.png', '071_002.png', '071_003.png']
+
+
+def test_names_of_any_length(tree):
+    write_slice(tree, 'train', '1050_1000', *np.zeros((2, 64, 64), np.uint8))
+    assert identities(build(tree, patients=[1050])) == [('1050', 1000)]
 
 
 def test_ann_file_chooses_a_subset_in_its_order(tree):
@@ -92,26 +117,28 @@ def test_images_without_masks_can_be_predicted(tree):
 @pytest.mark.parametrize('folder', ['images', 'masks'])
 def test_missing_folder(tree, folder):
     shutil.rmtree(tree / folder / 'train')
-    with pytest.raises(FileNotFoundError, match=f'{folder}/train.*prepare_dataset'):
+    with pytest.raises(FileNotFoundError, match=f'{folder}/train.*cranium prepare'):
         build(tree)
 
 
 def test_empty_folder(tree):
     for path in (tree / 'images/train').iterdir():
         path.unlink()
-    with pytest.raises(FileNotFoundError, match=r'images/train.*no \.png.*prepare_dataset'):
+    with pytest.raises(FileNotFoundError, match=r'images/train.*no \.png.*cranium prepare'):
         build(tree)
 
 
 def test_image_without_mask(tree):
     (tree / 'masks/train/049_004.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'masks/train/049_004\.png.*mask of.*prepare_data'):
+    with pytest.raises(
+        FileNotFoundError, match=r'masks/train/049_004\.png.*mask of.*cranium prepare'
+    ):
         build(tree)
 
 
 def test_list_that_names_a_missing_image(tree):
     (tree / 'list.txt').write_text('049_099\n')
-    with pytest.raises(FileNotFoundError, match=r'images/train/049_099\.png.*prepare_dataset'):
+    with pytest.raises(FileNotFoundError, match=r'images/train/049_099\.png.*cranium prepare'):
         build(tree, ann_file='list.txt')
     with pytest.raises(FileNotFoundError, match=r'nowhere\.txt'):
         build(tree, ann_file='nowhere.txt')
@@ -124,16 +151,49 @@ def test_gray_pipeline_refuses_two_windows(tree, channels, refused):
     Image.new('RGB', (64, 64), channels).save(file)
     build(tree)  # in colour all is well
     if refused:
-        with pytest.raises(ValueError, match=f'{file} holds .*--window brain --overwrite'):
+        with pytest.raises(CraniumError, match=f'{file} holds .*--window brain --overwrite'):
             build(tree, pipeline=gray)
     else:
         assert build(tree, pipeline=gray)[0]['inputs'].shape[0] == 1
 
 
+@pytest.fixture
+def manifest(tree):
+    """The manifest of the tree; slice 5 alone shows hemorrhage, slice 6 has no head."""
+    rows = [
+        dict.fromkeys(COLUMNS, '')
+        | dict(patient='049', slice=number, image=f'images/train/049_{number:03d}.png', age=1.0)
+        | dict(hemorrhage_pixels=7 * (number == 5), head_angle=-3.0)
+        | dict(head_x=np.nan if number == 6 else 10.5, head_y=np.nan if number == 6 else 20.0)
+        for number in range(1, 8)
+    ]
+    left_out = rows[0] | dict(image='', slice=9)
+    write_manifest(pd.DataFrame([*rows, left_out]), tree)
+
+
+def test_the_manifest_tells_what_is_known_of_a_slice(tree, manifest):
+    dataset = build(tree)
+    info = [dataset.get_data_info(index) for index in range(8)]
+    assert [i['slice'] for i in info] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert info[4]['head_center'] == (10.5, 20.0) and info[4]['head_angle'] == -3
+    assert info[5]['head_center'] is None and info[5]['head_angle'] == -3
+    assert 'head_angle' not in info[7]  # not in the manifest: somebody added it by hand
+    for number in range(1, 8):
+        (tree / f'masks/train/049_{number:03d}.png').write_bytes(b'not read')
+    assert dataset.has_hemorrhage().tolist() == [False] * 4 + [True] + [False] * 2 + [True]
+
+
+@pytest.mark.skip(reason='until preparation writes the new columns')
+def test_a_manifest_of_something_else(tree):
+    (tree / 'manifest.csv').write_text('a,b\n1,2\n')
+    with pytest.raises(CraniumError, match=r'manifest\.csv: not a manifest of Cranium'):
+        build(tree)
+
+
 def test_foreign_name(tree):
     shutil.copy(tree / 'images/train/049_001.png', tree / 'images/train/photo.png')
     shutil.copy(tree / 'masks/train/049_001.png', tree / 'masks/train/photo.png')
-    with pytest.raises(ValueError, match=r'photo\.png is not named <patient>_<slice>'):
+    with pytest.raises(CraniumError, match=r'photo\.png is not named <patient>_<slice>'):
         build(tree)
 
 
@@ -145,14 +205,14 @@ def test_mask_with_another_value(tree, labels, wrong):
     mask[0, : len(labels)] = labels
     Image.fromarray(mask).save(tree / 'masks/train/049_002.png')
     dataset = build(tree)
-    with pytest.raises(ValueError, match=rf'049_002\.png holds the value {wrong}; .*only 0, 1'):
+    with pytest.raises(CraniumError, match=rf'049_002\.png holds the value {wrong}; .*only 0, 1'):
         dataset[1]
     dataset[0]
 
 
 def test_colour_mask(tree):
     Image.new('RGB', (64, 64)).save(tree / 'masks/train/049_002.png')
-    with pytest.raises(ValueError, match=r'049_002\.png has the shape \(64, 64, 3\)'):
+    with pytest.raises(CraniumError, match=r'049_002\.png has the shape \(64, 64, 3\)'):
         build(tree)[1]
 
 
@@ -162,22 +222,22 @@ def test_wholly_ignored_mask_is_accepted(tree):
 
 
 def test_reduce_zero_label_is_refused(tree):
-    with pytest.raises(ValueError, match='reduce_zero_label'):
+    with pytest.raises(CraniumError, match='reduce_zero_label'):
         build(tree, reduce_zero_label=True)
 
 
 def scan_of(dataset, index):
     info = dataset.get_data_info(index)
-    names = [path.rpartition('/')[2] for path in info['scan']]
-    assert info['img_path'] in info['scan']
-    return names
+    assert info['scan'][info['slice']].image == info['img_path']
+    return [files.image.rpartition('/')[2] for files in info['scan'].values()]
 
 
-def test_scan_is_the_patients_slices_in_order_of_number(tree):
+def test_slices_come_in_order_of_patient_and_number(tree):
     # Without leading zeros, as the predecessor wrote them, the order of names is another one.
     for number in (9, 10, 11):
         write_slice(tree, 'train', f'123_{number}', *np.zeros((2, 64, 64), np.uint8))
     expected = ['123_9.png', '123_10.png', '123_11.png']
+    assert [s for _, s in identities(build(tree))] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
     for serialize_data in (True, False):
         dataset = build(tree, serialize_data=serialize_data)
         assert [scan_of(dataset, index) for index in (-3, -2, -1)] == [expected] * 3
@@ -213,8 +273,6 @@ def test_scan_and_identity_reach_the_pipeline(tree):
     @TRANSFORMS.register_module(force=True)
     class Look:
         def __call__(self, results):
-            # A tuple: what one sample does must not reach the next.
-            assert isinstance(results['scan'], tuple)
             seen.append((results['patient'], results['slice'], len(results['scan'])))
             return results
 
@@ -254,10 +312,10 @@ def test_has_hemorrhage_sees_a_single_pixel(tree):
 
 def test_has_hemorrhage_refuses_what_loading_would_refuse(tree):
     Image.fromarray(np.eye(64, dtype=np.uint8) * 255).save(tree / 'masks/train/049_002.png')
-    with pytest.raises(ValueError, match=r'049_002\.png holds the value 255'):
+    with pytest.raises(CraniumError, match=r'049_002\.png holds the value 255'):
         build(tree).has_hemorrhage()
     dataset = build(tree, data_prefix=dict(img_path='images/train'))
-    with pytest.raises(ValueError, match=r'images/train was given without masks'):
+    with pytest.raises(CraniumError, match=r'images/train was given without masks'):
         dataset.has_hemorrhage()
 
 
@@ -288,10 +346,10 @@ def test_a_draw_is_augmented_the_same_in_any_process(tree, workers):
     assert not torch.equal(expected[0], expected[1]) and not torch.equal(expected[0], expected[3])
 
 
-def test_the_pipeline_knows_the_number_of_a_draw(tree):
+def test_the_pipeline_knows_the_progress_of_the_training(tree):
     dataset = build(tree, pipeline=[])
-    assert dataset[Draw(1, 5, 30)]['draw'] == 30
-    assert 'draw' not in dataset[1]
+    assert dataset[Draw(1, 5, 30, progress=0.3)]['progress'] == 0.3
+    assert dataset[1]['progress'] == 1.0
 
 
 def test_a_plain_index_is_not_seeded(tree):
@@ -308,5 +366,7 @@ def test_the_doorway_of_the_predecessors_configs():
 
 
 def test_top_level_datasets_is_nobodys_without_pythonpath(tmp_path):
-    output = run_command('python', '-c', 'import datasets', cwd=tmp_path, status=1)
+    output = run_command(
+        'python', '-c', 'import datasets', cwd=tmp_path, env={'PYTHONPATH': ''}, status=1
+    )
     assert "No module named 'datasets'" in output

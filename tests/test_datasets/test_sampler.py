@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 import cranium.datasets  # noqa: F401  (registers the sampler, as in a config)
 from cranium.datasets import sampler as module
 from cranium.datasets.sampler import BalancedSampler, Draw
+from cranium.errors import CraniumError
 
 SEEDS = st.integers(0, 2**32 - 1)
 SHARES = st.sampled_from([0.0, 0.3, 0.5, 1.0, None])
@@ -140,8 +141,9 @@ def test_every_draw_of_every_seed_has_its_own_seed(seed, other, share):
 
 
 def test_a_draw_is_an_index_and_pickles():
-    draw = pickle.loads(pickle.dumps(Draw(4, seed=2**90 + 1, number=9)))
+    draw = pickle.loads(pickle.dumps(Draw(4, seed=2**90 + 1, number=9, progress=0.25)))
     assert (draw, draw.seed, draw.number, 'abcde'[draw]) == (4, 2**90 + 1, 9, 'e')
+    assert draw.progress == 0.25
     assert type(draw) is Draw
 
 
@@ -182,15 +184,17 @@ def test_a_missing_seed_is_agreed_on(monkeypatch):
 
 @pytest.mark.parametrize('share', [-0.1, 1.1, float('nan')])
 def test_share_outside_0_to_1(share):
-    with pytest.raises(ValueError, match=f'hemorrhage_share is {share}; expected 0 to 1'):
+    with pytest.raises(CraniumError, match=f'hemorrhage_share is {share}; expected 0 to 1'):
         BalancedSampler(DATA, share)
 
 
 def test_data_without_a_wanted_kind():
     without, only = Slices(('a', 0), ('b', 0)), Slices(('a', 1))
-    with pytest.raises(ValueError, match=r'Of the 2 masks in masks none shows hemorrhage, .*=0.5'):
+    with pytest.raises(
+        CraniumError, match=r'Of the 2 masks in masks none shows hemorrhage, .*=0.5'
+    ):
         BalancedSampler(without, seed=0)
-    with pytest.raises(ValueError, match=r'Of the 1 masks in masks all show hemorrhage'):
+    with pytest.raises(CraniumError, match=r'Of the 1 masks in masks all show hemorrhage'):
         BalancedSampler(only, seed=0)
     assert first(BalancedSampler(only, 1, seed=0), 2) == [0, 0]
     assert set(first(BalancedSampler(without, 0, seed=0), 20)) == {0, 1}

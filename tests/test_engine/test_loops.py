@@ -62,6 +62,8 @@ def test_nothing_is_loaded_to_be_thrown_away(tree, tmp_path, monkeypatch):
     assert len(loaded) == 8 + 6
     assert loaded[6:8] == loaded[8:10]
     sampler = runner.train_dataloader.sampler
+    # Of 6 iterations of 2 draws each.
+    assert [sampler.draw(number).progress for number in (0, 1, 6, 11)] == [0, 0, 3 / 6, 5 / 6]
     sampler.start = 0
     draws = [(int(draw), draw.seed) for draw in itertools.islice(sampler, 12)]
     assert loaded[:6] + loaded[8:] == draws

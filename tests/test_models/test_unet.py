@@ -41,6 +41,17 @@ def test_shift_by_the_coarsest_pixel_shifts_the_output():
     assert torch.allclose(out[..., 40:70, 40:70], moved[..., 40:70, 56:86], atol=1e-5)
 
 
+def test_the_decoder_repeats_pixels_and_adds_the_encoders():
+    net = AdditiveUNet(in_channels=1, base_channels=4).eval()
+    inputs, skips, deep = [], [], []
+    net.decoder[0].register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    net.encoder[0].register_forward_hook(lambda *args: skips.append(args[-1]))
+    net.reduce[0].register_forward_hook(lambda *args: deep.append(args[-1]))
+    net(torch.rand(1, 1, 32, 48))
+    repeated = deep[0].repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    torch.testing.assert_close(inputs[0], repeated + skips[0])
+
+
 @pytest.mark.parametrize('size', [(33, 48), (32, 40)])
 def test_size_that_does_not_divide(size):
     with pytest.raises(ValueError, match=rf'{size[0]}, {size[1]}.*divisible by 16'):
