@@ -19,7 +19,7 @@ class Sample(TypedDict, total=False):
     """One slice on its way through a pipeline.
 
     The *whole* slice is as it lies on disk; a *shrunk* one was divided by ``shrink`` when it was
-    loaded. Points are (x, y), with pixel centres at whole numbers. What else mmseg keeps in the dict
+    loaded. Points are (x, y), with pixel centres at whole numbers. What else mmseg keeps here
     (``seg_fields``, ``label_map``, ...) is its own business.
     """
 
