@@ -12,7 +12,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-QUICKSTART = ROOT / 'configs/fcn-unet-s4-d8-c8_unet_1xb8-400i_cranium-sample-96x96.py'
+QUICKSTART = ROOT / 'tests/tiny_unet.py'  # trains in seconds
 
 # A busy machine is no reason to fail.
 settings.register_profile('cranium', deadline=None)

@@ -15,37 +15,36 @@ import click
 from cranium.errors import CraniumError
 from cranium.version import __version__
 
-COMMANDS = {  # by name, the module of this folder
-    'prepare': 'prepare',
-    'check': 'check',
-    'statistics': 'statistics',
-    'sheets': 'sheets',
-    'cross-validate': 'cross_validate',
-    'evaluate': 'evaluate',
-    'compare': 'compare',
-    'results-table': 'results_table',
-    'report': 'report',
-    'curves': 'curves',
-    'contact-sheet': 'contact_sheet',
-    'pipeline': 'pipeline',
-    'publish': 'publish',
-    'env': 'env',
+GROUPS = {  # the subcommands, in the order in which one needs them
+    'Data': ['prepare', 'check', 'statistics', 'sheets'],
+    'Experiments': ['cross-validate', 'evaluate', 'compare', 'results-table'],
+    'Pictures': ['report', 'curves', 'contact-sheet', 'pipeline'],
+    'This installation': ['files', 'publish', 'env'],
 }
+COMMANDS = [name for names in GROUPS.values() for name in names]
 
 
 class _Lazy(click.Group):
     """A group that imports a subcommand when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the subcommands, in the order in which one needs them."""
-        return list(COMMANDS)
+        """Name the subcommands."""
+        return COMMANDS
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import a subcommand."""
+        """Import a subcommand from the module of its name."""
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f'cranium.cli.{COMMANDS[name]}').command
+        module = import_module(f'cranium.cli.{name.replace("-", "_")}')
+        command: click.Command = module.command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands by group."""
+        for group, names in GROUPS.items():
+            found = [(name, command) for name in names if (command := self.get_command(ctx, name))]
+            with formatter.section(group):
+                formatter.write_dl([(name, c.get_short_help_str(60)) for name, c in found])
 
 
 @click.group(cls=_Lazy, context_settings={'help_option_names': ['-h', '--help']})

@@ -42,10 +42,12 @@ def workers(jobs: int | None, slices: int) -> AbstractContextManager[Any]:
     """
     from joblib import parallel_config
 
-    if jobs == 1 or slices < 200:
-        return parallel_config(n_jobs=1)
-    # Workers of a killed run end after ten idle seconds.
-    return parallel_config(backend='loky', n_jobs=jobs or -1, idle_worker_timeout=10)
+    options: dict[str, Any] = {'n_jobs': 1}
+    if jobs != 1 and slices >= 200:
+        # Workers of a killed run end after ten idle seconds.
+        options = {'backend': 'loky', 'n_jobs': jobs or -1, 'idle_worker_timeout': 10}
+    configuration: AbstractContextManager[Any] = parallel_config(**options)
+    return configuration
 
 
 @contextmanager
