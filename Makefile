@@ -17,7 +17,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart pretrained sample train test test-slow lint fixup clean
+.PHONY: help install quickstart demonstration pretrained sample train test test-slow lint fixup clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -31,13 +31,7 @@ $(VENV)/installed: constraints.txt pyproject.toml setup.py
 	$(BIN)/python -m pip install -c constraints.txt -e '.[test,dev]'
 	@touch $@
 
-quickstart: sample ## train and test a small model on data/sample, then the pretrained weights (2 minutes)
-	mim train mmseg configs/$(QUICKSTART).py --work-dir $(WORK)
-	mim test mmseg configs/$(QUICKSTART).py --checkpoint $(WORK)/iter_300.pth --work-dir $(WORK) --out $(WORK)/predictions
-	python tools/report.py $(WORK) --out $(WORK)/report.html
-	python tools/draw_predictions.py $(WORK)/predictions --data $(SAMPLE) --out $(WORK)/contact_sheet.png \
-	  --title 'Quickstart: a demonstration, not a claim'
-	@$(MAKE) --no-print-directory pretrained
+quickstart: demonstration pretrained ## train and test a small model on data/sample, then the pretrained weights (2 minutes)
 	@printf '%s\n' '' \
 	  'The model of the quickstart has seen a few dozen slices: its figures are a demonstration, not a claim.' \
 	  '  checkpoint     $(WORK)/iter_300.pth' \
@@ -46,6 +40,13 @@ quickstart: sample ## train and test a small model on data/sample, then the pret
 	  '  contact sheet  $(WORK)/contact_sheet.png' \
 	  '' \
 	  'To go on, put the download into data/ (see README.md) and train the recommended network: make train'
+
+demonstration: sample
+	mim train mmseg configs/$(QUICKSTART).py --work-dir $(WORK)
+	mim test mmseg configs/$(QUICKSTART).py --checkpoint $(WORK)/iter_300.pth --work-dir $(WORK) --out $(WORK)/predictions
+	python tools/report.py $(WORK) --out $(WORK)/report.html
+	python tools/draw_predictions.py $(WORK)/predictions --data $(SAMPLE) --out $(WORK)/contact_sheet.png \
+	  --title 'Quickstart: a demonstration, not a claim'
 
 pretrained: sample ## test the pretrained weights on data/sample (half a minute)
 	mim test mmseg configs/$(SMALL).py --checkpoint checkpoints/$(SMALL).pth --work-dir $(PRETRAINED) \
