@@ -1,0 +1,47 @@
+"""One slice in HU from two windows."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from cranium.preparation.hounsfield import combine, decode_hu, encode_hu
+from cranium.windows import Window
+
+
+def row(*values):
+    return np.array([values], np.uint8)
+
+
+def test_the_brain_window_where_it_measures():
+    # 0.4706 g - 20: 110 is 31.76 HU, whatever the coarser bone window says.
+    assert combine(row(110, 43), row(74, 0)).tolist() == [[32, 0]]
+
+
+def test_the_bone_window_where_the_brain_window_is_saturated():
+    # 12.549 g - 900: 100 is 354.9 and 255 2300 HU; air is 0 in both.
+    assert combine(row(255, 254, 0), row(100, 255, 0)).tolist() == [[355, 2300, -900]]
+
+
+def test_a_saturated_pixel_stays_outside_of_the_brain_window():
+    # JPEG noise of the bone window says 16.5 and 41.6 HU.
+    assert combine(row(255, 0), row(73, 75)).tolist() == [[100, -20]]
+
+
+def test_one_window_alone_ends_where_it_ends():
+    assert combine(row(0, 128, 255), None).tolist() == [[-20, 40, 100]]
+
+
+def test_other_windows():
+    hu = combine(row(110, 255), row(0, 255), Window(29.6, 72.2), Window(498, 1992))
+    assert hu.tolist() == [[25, 1494]]
+
+
+@given(hnp.arrays(np.int16, (3, 4), elements=st.integers(-3000, 4000)))
+def test_16_bits_hold_all(hu):
+    assert encode_hu(hu).dtype == np.uint16
+    assert (decode_hu(encode_hu(hu)) == hu).all()
+
+
+def test_water_is_32768():
+    assert encode_hu(np.zeros((1, 1), np.int16)).tolist() == [[32768]]
