@@ -67,6 +67,23 @@ HU_OFFSET = 32768
 """Added to HU so that a 16-bit PNG holds them, as in DeepLesion."""
 
 
+def encode_hu(hu: NDArray[np.int16]) -> NDArray[np.uint16]:
+    """Shift HU to what a 16-bit PNG holds.
+
+    Args:
+        hu (ndarray): int16 of any shape.
+
+    Returns:
+        ndarray: uint16 of the same shape, HU + 32768.
+    """
+    return (hu.astype(np.int32) + HU_OFFSET).astype(np.uint16)
+
+
+def decode_hu(pixels: NDArray[np.uint16]) -> NDArray[np.int16]:
+    """Shift what a 16-bit PNG holds back to HU; see :func:`encode_hu`."""
+    return (pixels.astype(np.int32) - HU_OFFSET).astype(np.int16)
+
+
 @lru_cache(maxsize=16)
 def _hu_of_gray(window: Window) -> NDArray[np.int16]:
     return np.rint(window.low + np.arange(256) * (window.width / 255)).astype(np.int16)

@@ -7,7 +7,7 @@ resolves 12.5 HU. Together they are one measurement.
 import numpy as np
 from numpy.typing import NDArray
 
-from cranium.windows import BONE, BRAIN, HU_OFFSET, Window
+from cranium.windows import BONE, BRAIN, Window
 
 # JPEG leaves the saturated pixels of a picture within one gray value of its ends.
 _BLACK, _WHITE = 1, 254
@@ -39,20 +39,3 @@ def combine(
     np.copyto(hu, np.maximum(wide, high), where=brain >= _WHITE)
     np.copyto(hu, np.minimum(wide, low), where=brain <= _BLACK)
     return hu
-
-
-def encode_hu(hu: NDArray[np.int16]) -> NDArray[np.uint16]:
-    """Shift HU to what a 16-bit PNG holds.
-
-    Args:
-        hu (ndarray): int16 of any shape.
-
-    Returns:
-        ndarray: uint16 of the same shape, HU + 32768.
-    """
-    return (hu.astype(np.int32) + HU_OFFSET).astype(np.uint16)
-
-
-def decode_hu(pixels: NDArray[np.uint16]) -> NDArray[np.int16]:
-    """Shift what a 16-bit PNG holds back to HU; see :func:`encode_hu`."""
-    return (pixels.astype(np.int32) - HU_OFFSET).astype(np.int16)
