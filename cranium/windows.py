@@ -54,7 +54,7 @@ class Window:
             ndarray: uint8 of the same shape.
         """
         gray = (np.asarray(hu, np.float32) - np.float32(self.low)) * np.float32(255 / self.width)
-        return np.clip(np.rint(gray), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.rint(gray), 0, 255), np.uint8)
 
 
 BRAIN = Window(40, 120)
@@ -76,14 +76,14 @@ def encode_hu(hu: NDArray[np.int16]) -> NDArray[np.uint16]:
     Returns:
         ndarray: uint16 of the same shape, HU + 32768.
     """
-    return (hu.astype(np.int32) + HU_OFFSET).astype(np.uint16)
+    return np.asarray(hu.astype(np.int32) + HU_OFFSET, np.uint16)
 
 
 def decode_hu(pixels: NDArray[np.uint16]) -> NDArray[np.int16]:
     """Shift what a 16-bit PNG holds back to HU; see :func:`encode_hu`."""
-    return (pixels.astype(np.int32) - HU_OFFSET).astype(np.int16)
+    return np.asarray(pixels.astype(np.int32) - HU_OFFSET, np.int16)
 
 
 @lru_cache(maxsize=16)
 def _hu_of_gray(window: Window) -> NDArray[np.int16]:
-    return np.rint(window.low + np.arange(256) * (window.width / 255)).astype(np.int16)
+    return np.asarray(np.rint(window.low + np.arange(256) * (window.width / 255)), np.int16)

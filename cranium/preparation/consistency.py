@@ -7,6 +7,7 @@ correlation of the pair is above 0.99 in all but one; patients 050 and 081 are t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from cranium.windows import BONE, BRAIN, Window
 
 Image = NDArray[np.uint8]
+Item = TypeVar('Item')
 
 # Slices of a scan that are looked at: all slices of a scan are rendered alike.
 SLICES = 8
@@ -93,7 +95,7 @@ def find_offset(brains: Mapping[int, Image], bones: Mapping[int, Image]) -> int 
     return best if best is not None and found[best] >= _LEAST_CORRELATION else None
 
 
-def spread(items: Sequence, count: int = SLICES) -> list:
+def spread(items: Sequence[Item], count: int = SLICES) -> list[Item]:
     """Take at most ``count`` items, evenly spread over all."""
     chosen = np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int))
     return [items[index] for index in chosen]
@@ -125,7 +127,8 @@ def _correlation(brain_gray: Image, bone_gray: Image, brain: Window, bone: Windo
     views = []
     for gray, window in ((brain_gray, brain), (bone_gray, bone)):
         hu = np.clip(window.to_hu(gray), brain.low, brain.high).astype(np.float32)
-        views.append(cv2.resize(hu, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA).ravel())
+        small = cv2.resize(hu, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        views.append(np.asarray(small, np.float32).ravel())
     if min(np.ptp(view) for view in views) == 0:
         return np.nan
-    return float(np.corrcoef(*views)[0, 1])
+    return float(np.corrcoef(views[0], views[1])[0, 1])
