@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
+from cranium.errors import CraniumError
 from cranium.evaluation import statistics
-from cranium.evaluation.records import SliceRecord
-from cranium.evaluation.summary import Cohort, patient_dice
+from cranium.evaluation.cohort import Cohort
+from cranium.evaluation.records import name_first, slice_table
 
 MEASURES = ('authors_dice', 'volume_dice')
 LEVEL = 0.05
@@ -53,7 +55,7 @@ class Difference:
 
 
 def compare_runs(
-    runs: Sequence[Sequence[SliceRecord]],
+    runs: Sequence[pd.DataFrame],
     measures: Sequence[str] = MEASURES[:1],
     replicates: int = 10_000,
     seed: int = 0,
@@ -66,7 +68,7 @@ def compare_runs(
     S. Holm, Scand J Stat 6(2):65-70, 1979.
 
     Args:
-        runs (sequence): Records of two or more runs on the same slices.
+        runs (sequence): Tables of the slices of two or more runs on the same data.
         measures (sequence): Of :data:`MEASURES`. Defaults to the authors' Dice.
         replicates (int): Draws of patients and random exchanges of signs. Defaults to 10,000.
         seed (int): Seed of both. Defaults to 0.
@@ -75,53 +77,34 @@ def compare_runs(
         list[Difference]: One for each further run and measure.
 
     Raises:
-        ValueError: If there are fewer than two runs or patients with hemorrhage, the runs differ
+        CraniumError: If there are fewer than two runs or patients with hemorrhage, the runs differ
             in slices or truth, or a measure is not known.
     """
     if len(runs) < 2:
-        raise ValueError('a comparison needs two runs')
+        raise CraniumError('a comparison needs two runs; name another')
     if unknown := sorted(set(measures) - set(MEASURES)):
-        raise ValueError(f'no measure {unknown[0]}; choose from {", ".join(MEASURES)}')
-    first, *others = (Cohort(records, replicates, seed) for records in runs)
+        raise CraniumError(f'no measure {unknown[0]}; choose from {", ".join(MEASURES)}')
+    first, *others = (Cohort(slice_table(slices), replicates, seed) for slices in runs)
     for other in others:
         _check_same_truth(first, other)
     if first.patient_hemorrhage.sum() < 2:
-        raise ValueError('fewer than two patients with hemorrhage; there is nothing to compare')
+        raise CraniumError('fewer than two patients with hemorrhage; there is nothing to compare')
     found = [_compare(first, other, measure, seed) for other in others for measure in measures]
     corrected = holm([difference.permutation for difference in found])
-    return [
-        Difference(**{**vars(difference), 'corrected': value})
-        for difference, value in zip(found, corrected)
-    ]
+    return [replace(item, corrected=value) for item, value in zip(found, corrected)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct P values for their number by Holm's step-down procedure.
-
-    Args:
-        p_values (sequence): P values.
-
-    Returns:
-        list[float]: Corrected ones, in the same order, at most 1.
-    """
+    """Correct P values for their number by Holm's step-down procedure, in the same order."""
     order = np.argsort(p_values)
     steps = np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1)
     corrected = np.empty(len(p_values))
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return corrected.tolist()
+    return [float(value) for value in corrected]
 
 
 def verdict(difference: Difference, first: str, second: str) -> str:
-    """Say in a sentence what a comparison decides.
-
-    Args:
-        difference (Difference): The comparison.
-        first (str): Name of the first run.
-        second (str): Name of the second run.
-
-    Returns:
-        str: Which run is better, or that the data cannot decide.
-    """
+    """Say in a sentence which of two runs is better, or that the data cannot decide."""
     if difference.decided:
         ahead = difference.difference > 0
         better, worse = (second, first) if ahead else (first, second)
@@ -138,26 +121,8 @@ def verdict(difference: Difference, first: str, second: str) -> str:
     )
 
 
-def _why_undecided(difference: Difference) -> str:
-    """Which of the two criteria failed."""
-    least = 2 / 2**difference.patients
-    failed = []
-    if difference.low <= 0 <= difference.high:
-        failed.append('the interval holds 0')
-    if difference.corrected >= LEVEL:
-        failed.append(f'the corrected P of {difference.corrected:.3g} is not below {LEVEL}')
-    text = ' and '.join(failed)
-    text = text[:1].upper() + text[1:] + '.'
-    if least >= LEVEL:
-        text += (
-            f' With {difference.patients} patients P cannot fall below 2/2^{difference.patients} = '
-            f'{least:.3g}, whatever the runs.'
-        )
-    return text
-
-
 def format_differences(found: Sequence[Difference], names: Sequence[str]) -> str:
-    """Comparisons as a text, a paragraph each.
+    """Comparisons as a text, one paragraph each.
 
     Args:
         found (sequence): From :func:`compare_runs`.
@@ -184,14 +149,31 @@ def format_differences(found: Sequence[Difference], names: Sequence[str]) -> str
     return '\n\n'.join(paragraphs)
 
 
+def _why_undecided(difference: Difference) -> str:
+    """Which of the two criteria failed."""
+    least = 2 / 2**difference.patients
+    failed = []
+    if difference.low <= 0 <= difference.high:
+        failed.append('the interval holds 0')
+    if difference.corrected >= LEVEL:
+        failed.append(f'the corrected P of {difference.corrected:.3g} is not below {LEVEL}')
+    text = ' and '.join(failed)
+    text = text[:1].upper() + text[1:] + '.'
+    if least >= LEVEL:
+        text += (
+            f' With {difference.patients} patients P cannot fall below 2/2^{difference.patients} = '
+            f'{least:.3g}, whatever the runs.'
+        )
+    return text
+
+
 def _compare(first: Cohort, second: Cohort, measure: str, seed: int) -> Difference:
-    has = first.patient_hemorrhage
-    one, two = (patient_dice(cohort)[measure][has] for cohort in (first, second))
+    bleeding = np.flatnonzero(first.patient_hemorrhage)
+    one, two = (cohort.patient_dice()[measure][bleeding] for cohort in (first, second))
     differences = two - one
-    draws = statistics.weighted_mean(
-        first.weights, differences, np.arange(len(first.patients))[has]
+    low, high = statistics.interval(
+        statistics.weighted_mean(first.weights, differences, bleeding)[1:]
     )
-    low, high = statistics.interval(draws[1:])
     test = stats.permutation_test(
         (two, one),
         lambda x, y, axis: np.mean(x - y, axis=axis),
@@ -200,7 +182,6 @@ def _compare(first: Cohort, second: Cohort, measure: str, seed: int) -> Differen
         n_resamples=len(first.weights) - 1,
         random_state=np.random.default_rng(seed),
     )
-    some = bool(differences.any())
     return Difference(
         measure=measure,
         first=float(one.mean()),
@@ -208,24 +189,24 @@ def _compare(first: Cohort, second: Cohort, measure: str, seed: int) -> Differen
         patients=len(one),
         low=low,
         high=high,
-        wilcoxon=float(stats.wilcoxon(differences).pvalue) if some else math.nan,
+        wilcoxon=float(stats.wilcoxon(differences).pvalue) if differences.any() else math.nan,
         permutation=float(test.pvalue),
     )
 
 
 def _check_same_truth(first: Cohort, second: Cohort) -> None:
-    # The pixels of hemorrhage, and those that count at all.
-    truths = [
-        {r.name: (r.tp + r.fn, r.tp + r.fp + r.fn + r.tn) for r in cohort.records}
-        for cohort in (first, second)
-    ]
-    if alone := sorted(truths[0].keys() ^ truths[1].keys()):
-        raise ValueError(
+    both = first.slices.merge(second.slices, 'outer', ['patient', 'slice'], indicator=True)
+    alone = both[both['_merge'] != 'both']
+    if len(alone):
+        raise CraniumError(
             f'the runs were not tested on the same slices; {len(alone)} are in one only, first '
-            f'{", ".join(alone[:3])}'
+            f'{name_first(alone)}'
         )
-    if other := [name for name, size in truths[0].items() if truths[1][name] != size]:
-        raise ValueError(
-            f'the runs were not tested against the same masks; {len(other)} differ, first '
-            f'{", ".join(other[:3])}'
+    # The pixels of hemorrhage, and those that count at all.
+    true, counted = first.tp + first.fn, first.fp + first.tn
+    other = (true != second.tp + second.fn) | (counted != second.fp + second.tn)
+    if other.any():
+        raise CraniumError(
+            f'the runs were not tested against the same masks; {other.sum()} differ, first '
+            f'{name_first(first.slices[other])}'
         )

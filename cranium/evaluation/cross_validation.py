@@ -27,8 +27,9 @@ from typing import BinaryIO
 
 from mmengine.config import Config, DictAction
 
-from cranium.evaluation.provenance import SPLITS, describe_file
+from cranium.evaluation.provenance import describe_file
 from cranium.evaluation.results import SUMMARY, read_summary
+from cranium.splits import SPLITS
 
 # How far a fold is.
 NEW, INTERRUPTED, TRAINED, FINISHED = 'new', 'interrupted', 'trained', 'finished'

@@ -1,34 +1,30 @@
 """The metric that mmseg's configs name."""
 
 import math
+import pickle
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub, print_log
 from mmseg.registry import METRICS
+from numpy.typing import NDArray
 from PIL import Image
 
+from cranium.diagnosis import read_diagnosis
+from cranium.errors import CraniumError
 from cranium.evaluation import provenance
-from cranium.evaluation.records import (
-    SliceRecord,
-    measure_slice,
-    parse_name,
-    read_diagnosis,
-    read_manifest,
-    smooth_scores,
-    with_types,
-)
-from cranium.evaluation.results import (
-    evaluate,
-    format_table,
-    read_operating_point,
-    write_results,
-)
+from cranium.evaluation.estimate import format_table
+from cranium.evaluation.records import measure_slice, with_types
+from cranium.evaluation.results import SUMMARY, evaluate, read_operating_point, write_results
+from cranium.manifest import MANIFEST, read_manifest
+from cranium.slices import IGNORE_INDEX, parse_slice_name
 
 # What is logged at each validation; the rest is in summary.json.
 LOGGED = (
@@ -59,17 +55,18 @@ class HemorrhageMetric(BaseMetric):
             write ``summary.json``, ``slices.csv``, ``patients.csv`` and the predicted masks, as a
             test should; otherwise a handful is logged. Defaults to False.
         results_dir (str, optional): Where to write them. Defaults to ``evaluation`` in the work
-            directory of the run.
+            directory of the run. Results of an earlier run that are there are replaced.
         diagnosis (str, optional): ``hemorrhage_diagnosis.csv``, for figures by hemorrhage type.
-            Defaults to the ``manifest.csv`` of the prepared tree, where there is one.
+            Defaults to the manifest of the tested data set's ``data_root``, where it has one.
         leave_out_patients (sequence): Patients that the authors' Dice is also given without; the
             authors of ct-ich leave out 070. Defaults to none.
         operating_point (str, optional): ``summary.json`` of a run on validation patients, the
             thresholds of which give sensitivity and specificity here.
         score_smoothing (float): Standard deviation, in slices, of a Gaussian by which the scores of
-            a scan are smoothed; see :func:`smooth_scores`. Defaults to 0: each slice by itself.
+            a scan are smoothed. Defaults to 0: each slice by itself.
         ignore_index (int): True label of pixels that do not count. Defaults to 255.
         output_dir (str, optional): Where to write the predicted masks; ``mim test --out`` sets it.
+            Nothing there is ever removed.
         keep_results (bool): Set by ``mim test --out`` too, without effect.
         collect_device (str): ``'cpu'`` or ``'gpu'``, see BaseMetric. Defaults to ``'cpu'``.
         prefix (str, optional): Put before the names of figures, see BaseMetric.
@@ -80,10 +77,10 @@ class HemorrhageMetric(BaseMetric):
         report: bool = False,
         results_dir: str | None = None,
         diagnosis: str | None = None,
-        leave_out_patients: Sequence[str] = (),
+        leave_out_patients: Sequence[int | str] = (),
         operating_point: str | None = None,
         score_smoothing: float = 0.0,
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE_INDEX,
         output_dir: str | None = None,
         keep_results: bool = False,
         collect_device: str = 'cpu',
@@ -100,7 +97,7 @@ class HemorrhageMetric(BaseMetric):
         self.ignore_index = ignore_index
         self.output_dir = output_dir
 
-    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
         """Measure the slices of a batch.
 
         Args:
@@ -108,32 +105,49 @@ class HemorrhageMetric(BaseMetric):
             data_samples (Sequence[dict]): mmseg's data samples as dicts.
 
         Raises:
-            ValueError: If a slice has no truth, its prediction is of another size, a label is no
-                class, the logits hold nan, or there are more than two; the message names the slice.
+            CraniumError: If a slice has no truth, its prediction is of another size, a label is no
+                class, or there are more than two; the message names the slice.
         """
-        self._check_classes()
+        classes = (self.dataset_meta or {}).get('classes') or ('background', 'hemorrhage')
+        if len(classes) != 2:
+            raise CraniumError(
+                f'the data set has the classes {", ".join(classes)}; HemorrhageMetric is for '
+                'background and hemorrhage'
+            )
+        if self.report and not self.results:
+            # From here on, what is in the folder is not a whole run.
+            (self._folder / SUMMARY).unlink(missing_ok=True)
         self.results += [self._measure(sample) for sample in data_samples]
 
-    def compute_metrics(self, results: list[SliceRecord]) -> dict[str, float]:
+    def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """Compute the figures of all slices.
 
         Args:
-            results (list[SliceRecord]): The measured slices.
+            results (list[dict]): Records of the slices.
 
         Returns:
-            dict[str, float]: The handful of figures that is logged.
+            dict[str, float]: The handful of figures that is logged; nan where undefined.
         """
-        if self.score_smoothing:
-            results = smooth_scores(results, self.score_smoothing)
+        slices = pd.DataFrame(results)
+        about: dict[str, Any] = {}
+        warnings: list[str] = []
         if self.report and results:
-            results = with_types(results, self._types(results[0]))
-        about = self._provenance(results) if self.report else {}
+            config = _run_config()
+            about = {
+                **provenance.describe_run(
+                    config, set(slices['patient']), _training(config.get('load_from'))
+                ),
+                'config': config.pretty_text if config else None,
+            }
+            warnings = [*provenance.warnings(about), *self._clear_masks(slices['prediction_file'])]
+            slices = self._with_types(slices, config, warnings)
         found = evaluate(
-            results,
+            slices,
             leave_out=self.leave_out_patients,
             operating_point=self.operating_point,
+            score_smoothing=self.score_smoothing,
             provenance=about,
-            warnings=provenance.warnings(about) if self.report else (),
+            warnings=warnings,
             replicates=10_000 if self.report else 0,
         )
         if self.report:
@@ -142,42 +156,65 @@ class HemorrhageMetric(BaseMetric):
             for warning in found.warnings:
                 print_log(f'Note: {warning}', logger='current')
             print_log(f'All figures are in {self._folder}', logger='current')
-        return {name: found.figures[name].value for name in LOGGED}
+        values = {name: figure.value for name, figure in found.figures.items()}
+        return {name: values.get(name, math.nan) for name in LOGGED}
 
-    def _types(self, record: SliceRecord) -> dict[tuple[str, int], tuple[str, ...]]:
+    def _with_types(
+        self, slices: pd.DataFrame, config: Config, warnings: list[str]
+    ) -> pd.DataFrame:
         if self.diagnosis is not None:
-            return self.diagnosis
-        # <tree>/images/<split>/<slice>.png
-        return read_manifest(Path(record.image_file).parent.parent.parent)
+            return with_types(slices, self.diagnosis)
+        root = provenance.data_set(config, 'test_dataloader').get('data_root')
+        if root is None or not (Path(root) / MANIFEST).is_file():
+            return slices
+        try:
+            return with_types(slices, read_manifest(root))
+        except CraniumError as error:  # no reason to lose a test that has run
+            warnings.append(f'No figures by hemorrhage type: {error}.')
+            return slices
 
-    def _check_classes(self) -> None:
-        classes = (self.dataset_meta or {}).get('classes')
-        if classes is not None and len(classes) != 2:
-            raise ValueError(
-                f'the data set has the classes {", ".join(classes)}; HemorrhageMetric is for '
-                'background and hemorrhage'
-            )
+    def _clear_masks(self, written: Collection[str]) -> list[str]:
+        """Remove masks of an earlier run; in a folder of the user's, only tell of them."""
+        known = {Path(file).resolve() for file in written}
+        for file in self._mask_folder(None).glob('*.png'):
+            if file.resolve() not in known and _is_slice(file):
+                file.unlink()
+        other = [
+            file.name
+            for file in sorted(self._mask_folder(self.output_dir).glob('*.png'))
+            if file.resolve() not in known
+        ]
+        if not other:
+            return []
+        return [
+            f'{self.output_dir or self._folder} holds {len(other)} PNG files that this run did not '
+            f'write, first {", ".join(other[:3])}; they were left there.'
+        ]
 
-    def _measure(self, sample: dict) -> SliceRecord:
+    def _measure(self, sample: dict[str, Any]) -> dict[str, Any]:
         image = sample.get('img_path', '')
-        patient, number = self._identify(sample)
+        if 'patient' in sample and 'slice' in sample:
+            patient, number = str(sample['patient']), int(sample['slice'])
+        else:
+            patient, number = parse_slice_name(image)
         if 'gt_sem_seg' not in sample:
-            raise ValueError(
+            raise CraniumError(
                 f'{image}: no truth to compare with; the test pipeline must load annotations, and '
                 'slices without a mask cannot be evaluated'
             )
         truth = _to_labels(sample['gt_sem_seg']['data'].squeeze(0))
         labels = _to_labels(sample['pred_sem_seg']['data'].squeeze(0))
-        file = self._mask_file(image)
         probability, score = _probability(
             sample.get('seg_logits'), truth != self.ignore_index, image
         )
-        score = float(sample.get('slice_score', score))
+        file = None
+        if self.output_dir or self.report:
+            file = self._mask_folder(self.output_dir) / f'{Path(image).stem}.png'
         record = measure_slice(
             truth,
             labels,
             probability,
-            score,
+            float(sample.get('slice_score', score)),
             patient=patient,
             slice=number,
             ignore_index=self.ignore_index,
@@ -190,17 +227,8 @@ class HemorrhageMetric(BaseMetric):
             Image.fromarray(labels).save(file, compress_level=1)  # a mask is small at any level
         return record
 
-    @staticmethod
-    def _identify(sample: dict) -> tuple[str, int]:
-        if 'patient' in sample and 'slice' in sample:
-            return str(sample['patient']), int(sample['slice'])
-        return parse_name(sample.get('img_path', ''))
-
-    def _mask_file(self, image: str) -> Path | None:
-        """Where the predicted mask of an image goes, if anywhere."""
-        if not (self.output_dir or self.report):
-            return None
-        return Path(self.output_dir or self._folder / 'masks') / f'{Path(image).stem}.png'
+    def _mask_folder(self, output_dir: str | None) -> Path:
+        return Path(output_dir) if output_dir else self._folder / 'masks'
 
     @cached_property
     def _folder(self) -> Path:
@@ -209,18 +237,10 @@ class HemorrhageMetric(BaseMetric):
             return Path(self.results_dir)
         work_dir = _run_config().get('work_dir')
         if not work_dir:
-            raise ValueError(
+            raise CraniumError(
                 'HemorrhageMetric(report=True) outside of a run of mmengine needs results_dir'
             )
         return Path(work_dir) / 'evaluation'
-
-    @staticmethod
-    def _provenance(records: Collection[SliceRecord]) -> dict[str, object]:
-        config = _run_config()
-        return {
-            **provenance.describe_run(config, {r.patient for r in records}),
-            'config': config.pretty_text if config else None,
-        }
 
 
 def _run_config() -> Config:
@@ -229,17 +249,39 @@ def _run_config() -> Config:
     return Config.fromstring(text, '.py') if text else Config()
 
 
-def _to_labels(labels: torch.Tensor) -> np.ndarray:
+def _training(checkpoint: str | None) -> dict[str, Any] | None:
+    """What a checkpoint says of its training; None where it does not, as of an older version."""
+    if not checkpoint or not Path(checkpoint).is_file():
+        return None
+    try:
+        # Mapped, so that no weights are read.
+        content = torch.load(checkpoint, 'cpu', weights_only=True, mmap=True)
+        training: dict[str, Any] | None = content['meta']['cranium']
+    except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError):
+        return None
+    return training
+
+
+def _is_slice(file: Path) -> bool:
+    try:
+        parse_slice_name(file)
+    except CraniumError:
+        return False
+    return True
+
+
+def _to_labels(labels: torch.Tensor) -> NDArray[Any]:
     """Labels as bytes, on the CPU; what a byte cannot hold stays as it is, to be refused."""
     if labels.dtype != torch.uint8 and labels.numel() and labels.min() >= 0 and labels.max() < 256:
         whole = not labels.is_floating_point() or torch.equal(labels, labels.round())
         labels = labels.to(torch.uint8) if whole else labels
-    return labels.cpu().numpy()
+    array: NDArray[Any] = labels.cpu().numpy()
+    return array
 
 
 def _probability(
-    logits: dict | None, counted: np.ndarray, name: str
-) -> tuple[np.ndarray | None, float]:
+    logits: dict[str, torch.Tensor] | None, counted: NDArray[np.bool_], name: str
+) -> tuple[NDArray[Any] | None, float]:
     """Probability of hemorrhage, float64 of shape (H, W), and the highest log-odds that count.
 
     Log-odds rank slices however sure the model is; probabilities of 1 would tie.
@@ -248,7 +290,7 @@ def _probability(
         return None, math.nan
     data = logits['data'].double()
     if len(data) > 2:
-        raise ValueError(
+        raise CraniumError(
             f'{name}: the model has {len(data)} outputs; HemorrhageMetric is for one or two'
         )
     # mmseg's postprocess_result has taken the sigmoid of one output already, and of two the

@@ -1,16 +1,19 @@
 """Masks on disk, made by anything: PNG slices, NIfTI slices or NIfTI volumes."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from cranium.evaluation.records import SliceRecord, measure_slice, parse_name
+from cranium.errors import CraniumError
+from cranium.evaluation.records import measure_slice, slice_table
+from cranium.slices import IGNORE_INDEX, parse_slice_name, patient_name, slice_name
 
+Affine = NDArray[np.float64] | None
 SUFFIXES = ('.png', '.nii', '.nii.gz')
 
 
@@ -24,45 +27,15 @@ class Mask(NamedTuple):
         affine (ndarray, optional): (4, 4), where the voxels lie, as a NIfTI file tells.
     """
 
-    labels: NDArray
-    spacing: tuple[float, float] | None
-    thickness: float
-    affine: NDArray | None = None
-
-
-class Comparison(NamedTuple):
-    """What came of comparing two folders.
-
-    Attributes:
-        records (list): Records of the slices.
-        without_truth (list): Names of predictions that have no truth; they were left out.
-        all_ignored (list): Names of true masks that are 255 throughout.
-        without_image (list): Names of slices that have no image in the folder of images.
-    """
-
-    records: list[SliceRecord]
-    without_truth: list[str]
-    all_ignored: list[str]
-    without_image: list[str]
-
-    @property
-    def warnings(self) -> list[str]:
-        """What a reader of the figures has to know."""
-        found = {
-            'predictions have no true mask and were left out': self.without_truth,
-            'true masks are 255 throughout, so that no pixel of theirs counts': self.all_ignored,
-            'slices have no image in the folder of images, so none is shown': self.without_image,
-        }
-        return [
-            f'{len(names)} {what}, first {", ".join(names[:3])}.'
-            for what, names in found.items()
-            if names
-        ]
+    labels: NDArray[Any]
+    spacing: tuple[float, float] | None = None
+    thickness: float = np.nan
+    affine: Affine = None
 
 
 def compare_folders(
     prediction: str | Path, truth: str | Path, images: str | Path | None = None
-) -> Comparison:
+) -> tuple[pd.DataFrame, list[str]]:
     """Measure the predicted masks of a folder against the true ones of another.
 
     Slices are ``<patient>_<slice>.png`` (or ``.nii``, ``.nii.gz``), volumes ``<patient>.nii.gz``
@@ -74,32 +47,37 @@ def compare_folders(
         images (str | Path, optional): Folder of the images, named like the masks, for pictures.
 
     Returns:
-        Comparison: Records, and the names of what a reader has to know of.
+        tuple: The table of slices, and what a reader of the figures has to know.
 
     Raises:
         OSError: If a folder is missing or a file cannot be read.
-        ValueError: If a true mask has no prediction, or masks are not what they must be; the
+        CraniumError: If a true mask has no prediction, or masks are not what they must be; the
             message names the file.
     """
     predictions, truths = _masks_of(prediction), _masks_of(truth)
     if missing := sorted(set(truths) - set(predictions)):
-        raise ValueError(
+        raise CraniumError(
             f'{prediction}: no prediction for {len(missing)} of {len(truths)} true masks, first '
             f'{", ".join(missing[:3])}; a mask that is missing is not an empty one, so write one '
             'for each'
         )
-    records, all_ignored = [], []
-    for name, file in truths.items():
-        true = read_mask(file)
-        if _is_all_ignored(true.labels, file):
-            all_ignored.append(name)
-        records += _compare(true, file, predictions[name])
-    without_image = []
-    if images is not None:
-        records = [_with_image(record, Path(images)) for record in records]
-        without_image = [record.name for record in records if not record.image_file]
-    without_truth = sorted(set(predictions) - set(truths))
-    return Comparison(records, without_truth, all_ignored, without_image)
+    rows = [
+        row for name, file in truths.items() for row in _compare(file, predictions[name], images)
+    ]
+    names = [slice_name(row['patient'], row['slice']) for row in rows]
+    counts = [sum(row[key] for key in ('tp', 'fp', 'fn', 'tn')) for row in rows]
+    notes = {
+        'predictions have no true mask and were left out': sorted(set(predictions) - set(truths)),
+        'true masks are 255 throughout, so that no pixel of theirs counts': [
+            name for name, count in zip(names, counts) if not count
+        ],
+        'slices have no image in the folder of images, so none is shown': [
+            name for name, row in zip(names, rows) if images and not row['image_file']
+        ],
+    }
+    return slice_table(rows), [
+        f'{len(some)} {what}, first {", ".join(some[:3])}.' for what, some in notes.items() if some
+    ]
 
 
 def read_mask(file: str | Path) -> Mask:
@@ -113,7 +91,7 @@ def read_mask(file: str | Path) -> Mask:
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: If it is no mask, or nibabel is missing; the message names the file.
+        CraniumError: If it is no mask, or nibabel is missing; the message names the file.
     """
     return _read_png(Path(file)) if Path(file).suffix == '.png' else _read_nifti(Path(file))
 
@@ -129,35 +107,44 @@ def _masks_of(folder: str | Path) -> dict[str, Path]:
             continue
         name = file.name.split('.')[0]
         if name in found:
-            raise ValueError(f'{file}: {found[name].name} is there as well; keep one of them')
+            raise CraniumError(f'{file}: {found[name].name} is there as well; keep one of them')
         found[name] = file
     if not found:
-        raise ValueError(f'{folder}: no masks in it; expected are <patient>_<slice>.png or NIfTI')
+        raise CraniumError(f'{folder}: no masks in it; expected are <patient>_<slice>.png or NIfTI')
     return found
 
 
-def _compare(true: Mask, truth_file: Path, prediction_file: Path) -> Iterator[SliceRecord]:
-    predicted = read_mask(prediction_file)
+def _compare(
+    truth_file: Path, prediction_file: Path, images: str | Path | None
+) -> Iterator[dict[str, Any]]:
+    true, predicted = read_mask(truth_file), read_mask(prediction_file)
     if predicted.labels.shape != true.labels.shape:
-        raise ValueError(
+        raise CraniumError(
             f'{prediction_file}: the mask has the shape {predicted.labels.shape}, the true one '
             f'{true.labels.shape}; save it at the size of the image'
         )
-    if not _lie_alike(true, predicted):
-        raise ValueError(
+    if not _lie_alike(true.affine, predicted.affine):
+        raise CraniumError(
             f'{prediction_file}: spacing or orientation (affine) is not that of {truth_file}; '
             'resample the prediction to the true mask'
         )
-    if true.labels.ndim == 3:
-        patient = truth_file.name.split('.')[0]
-        slices = [
-            (patient, number, (..., number - 1)) for number in range(1, true.labels.shape[2] + 1)
-        ]
-        files = {}  # a volume is no picture of a slice
-    else:
-        slices = [(*parse_name(truth_file), ...)]
-        files = {'truth_file': str(truth_file), 'prediction_file': str(prediction_file)}
-    for patient, number, where in slices:
+    ignored = true.labels == IGNORE_INDEX
+    if ignored.any() and not ignored.all() and not (true.labels == 1).any():
+        raise CraniumError(
+            f'{truth_file}: the mask holds 255 but no 1, and 255 marks pixels that do not count; '
+            'write hemorrhage as 1'
+        )
+    stem = truth_file.name.split('.')[0]
+    is_volume = true.labels.ndim == 3
+    slices = (
+        [(patient_name(stem), number + 1) for number in range(true.labels.shape[2])]
+        if is_volume
+        else [parse_slice_name(truth_file)]
+    )
+    for index, (patient, number) in enumerate(slices):
+        where = (..., index) if is_volume else ...
+        name = slice_name(patient, number) if is_volume else stem
+        image = Path(images, f'{name}.png') if images else None
         try:
             yield measure_slice(
                 true.labels[where],
@@ -166,37 +153,18 @@ def _compare(true: Mask, truth_file: Path, prediction_file: Path) -> Iterator[Sl
                 slice=number,
                 spacing=true.spacing,
                 thickness=true.thickness,
-                **files,
+                image_file=str(image) if image and image.is_file() else '',
+                # A volume is no picture of a slice.
+                truth_file='' if is_volume else str(truth_file),
+                prediction_file='' if is_volume else str(prediction_file),
             )
-        except ValueError as error:
-            raise ValueError(f'{prediction_file} against {truth_file}: {error}') from None
+        except CraniumError as error:
+            raise CraniumError(f'{prediction_file} against {truth_file}: {error}') from error
 
 
-def _lie_alike(first: Mask, second: Mask) -> bool:
+def _lie_alike(first: Affine, second: Affine) -> bool:
     """Whether the pixels of two masks lie at the same places, as far as both files tell."""
-    if first.affine is None or second.affine is None:
-        return True
-    return np.allclose(first.affine, second.affine, atol=1e-3)
-
-
-def _is_all_ignored(labels: NDArray, file: Path) -> bool:
-    """Whether a true mask is 255 throughout; 255 beside nothing but 0 is refused."""
-    ignored = labels == 255
-    if not ignored.any():
-        return False
-    if not ignored.all() and not (labels == 1).any():
-        raise ValueError(
-            f'{file}: the mask holds 255 but no 1, and 255 marks pixels that do not count; write '
-            'hemorrhage as 1'
-        )
-    return bool(ignored.all())
-
-
-def _with_image(record: SliceRecord, folder: Path) -> SliceRecord:
-    # The image is named as the mask is, 049_1 or 049_001; slices of a volume as records are.
-    name = Path(record.truth_file).name.split('.')[0] or record.name
-    file = folder / f'{name}.png'
-    return replace(record, image_file=str(file)) if file.is_file() else record
+    return first is None or second is None or np.allclose(first, second, atol=1e-3)
 
 
 def _read_png(file: Path) -> Mask:
@@ -204,29 +172,29 @@ def _read_png(file: Path) -> Mask:
         with Image.open(file) as image:
             labels = np.asarray(image)
     except (OSError, SyntaxError) as error:
-        raise OSError(f'{file}: cannot be read as PNG ({error}); write it again') from None
+        raise OSError(f'{file}: cannot be read as PNG ({error}); write it again') from error
     if labels.ndim != 2:
-        raise ValueError(f'{file}: a picture in colours; a mask has one channel with 0 and 1')
-    return Mask(labels.astype(np.uint8) if labels.dtype == bool else labels, None, np.nan)
+        raise CraniumError(f'{file}: a picture in colours; a mask has one channel with 0 and 1')
+    return Mask(labels.astype(np.uint8) if labels.dtype == bool else labels)
 
 
 def _read_nifti(file: Path) -> Mask:
     try:
         import nibabel
-    except ImportError:
-        raise ValueError(f'{file}: NIfTI needs nibabel; pip install nibabel') from None
+    except ImportError as error:
+        raise CraniumError(f'{file}: NIfTI needs nibabel; pip install nibabel') from error
     try:
-        image = nibabel.load(file)
+        image: Any = nibabel.load(file)
         values = np.asarray(image.dataobj)
     except (OSError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
-        raise OSError(f'{file}: cannot be read as NIfTI ({error}); write it again') from None
+        raise OSError(f'{file}: cannot be read as NIfTI ({error}); write it again') from error
     while values.ndim > 2 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim not in (2, 3):
-        raise ValueError(f'{file}: the shape is {values.shape}; expected is a slice or a volume')
+        raise CraniumError(f'{file}: the shape is {values.shape}; expected is a slice or a volume')
     labels = np.rint(values).astype(np.int64)
     if not np.array_equal(labels, values):
-        raise ValueError(f'{file}: the values are not whole numbers; a mask holds 0 and 1')
+        raise CraniumError(f'{file}: the values are not whole numbers; a mask holds 0 and 1')
     zooms = [float(zoom) for zoom in image.header.get_zooms()]
     thickness = zooms[2] if len(zooms) > 2 else np.nan
     return Mask(labels, (zooms[0], zooms[1]), thickness, np.asarray(image.affine))

@@ -5,7 +5,11 @@ all folds each patient is tested once, by a model that has not seen them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import pandas as pd
+
+from cranium.errors import CraniumError
 from cranium.evaluation import provenance
 from cranium.evaluation.results import Results, evaluate
 from cranium.evaluation.summary import OperatingPoint
@@ -37,16 +41,19 @@ def pool(
         Results: As of one evaluation of all slices; its provenance names the folds.
 
     Raises:
-        ValueError: If there are no folds, a patient is in two of them, or they left out different
+        CraniumError: If there are no folds, a patient is in two of them, or they left out different
             patients or come from different protocols.
     """
     if not folds:
-        raise ValueError('no fold is finished, so there is nothing to pool; run the folds first')
+        raise CraniumError('no fold is finished, so there is nothing to pool; run the folds first')
     _check_patients(folds)
     missing = missing or {}
     origin = {**_origin(folds, name), 'missing_folds': sorted(missing), **(about or {})}
     return evaluate(
-        [record for found in folds.values() for record in found.records],
+        pd.concat([found.slices for found in folds.values()]),
+        score_smoothing=_agreed(
+            folds, 'score_smoothing', lambda found: found.options['score_smoothing']
+        ),
         leave_out=_agreed(folds, 'leave_out', lambda found: found.options['left_out_patients']),
         operating_point=_operating_point(folds),
         provenance=origin,
@@ -63,9 +70,9 @@ def pool(
 def _check_patients(folds: Mapping[int, Results]) -> None:
     owner: dict[str, int] = {}
     for fold, found in folds.items():
-        for patient in sorted({record.patient for record in found.records}):
+        for patient in sorted(set(found.slices['patient'])):
             if patient in owner:
-                raise ValueError(
+                raise CraniumError(
                     f'patient {patient} was tested in fold {owner[patient]} and in fold {fold}; '
                     'folds of one cross-validation share no patient, so run them again'
                 )
@@ -84,6 +91,7 @@ def _origin(folds: Mapping[int, Results], name: str | None) -> dict[str, object]
         return known.get(key) if isinstance(known, Mapping) else None
 
     first = folds[min(folds)].provenance
+    sources = {str(found.provenance.get('trained_on_by')) for found in folds.values()}
     shared = [found.provenance.get('trained_on') for found in folds.values()]
     config = first.get('config')
     experiment = first.get('experiment') or {}
@@ -92,24 +100,27 @@ def _origin(folds: Mapping[int, Results], name: str | None) -> dict[str, object]
         'experiment': {**experiment, 'name': name or experiment.get('name')},
         'protocol': _agreed(folds, 'protocol', lambda found: found.provenance.get('protocol')),
         'folds': sorted(folds),
-        'patients': of_each(lambda found: ' '.join(sorted({r.patient for r in found.records}))),
+        'patients': of_each(lambda found: ' '.join(sorted(set(found.slices['patient'])))),
         'checkpoint': of_each(lambda found: checkpoint(found, 'file')),
         'checkpoint_sha256': of_each(lambda found: checkpoint(found, 'sha256')),
         'data': of_each(lambda found: found.provenance.get('data')),
+        'trained_on_by': 'config' if 'config' in sources else 'checkpoint',
         # Of each fold the patients that its own model has seen.
-        'trained_on': None if None in shared else sorted({p for some in shared for p in some}),
+        'trained_on': None
+        if None in shared
+        else sorted({p for some in shared for p in some or ()}),
         'chosen_on_test': any(found.provenance.get('chosen_on_test') for found in folds.values()),
         'config': config
         and f'# That of fold {min(folds)}; the others differ in fold and data.\n{config}',
     }
 
 
-def _agreed(folds: Mapping[int, Results], what: str, value: Callable[[Results], object]) -> object:
+def _agreed(folds: Mapping[int, Results], what: str, value: Callable[[Results], Any]) -> Any:
     values = {fold: value(found) for fold, found in folds.items()}
     first = min(folds)
     for fold, found in values.items():
         if found != values[first]:
-            raise ValueError(
+            raise CraniumError(
                 f'{what} of fold {fold} is {found}, of fold {first} {values[first]}; pool folds '
                 'of one cross-validation'
             )

@@ -6,15 +6,38 @@ import platform
 from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from cranium.evaluation.records import parse_name
+from cranium.errors import CraniumError
+from cranium.manifest import IMAGES
+from cranium.slices import parse_slice_name, patient_name
+from cranium.splits import SPLITS
 
-PACKAGES = ('cranium', 'torch', 'mmengine', 'mmcv', 'mmcv-lite', 'mmsegmentation', 'numpy', 'scipy')
-SPLITS = 'splits.json'
+PACKAGES = (
+    'cranium',
+    'torch',
+    'mmcv',
+    'mmcv-lite',
+    'onedl-mmcv',
+    'mmengine',
+    'onedl-mmengine',
+    'mmsegmentation',
+    'onedl-mmsegmentation',
+    'openmim',
+    'numpy',
+    'pandas',
+    'pillow',
+    'scikit-learn',
+    'scipy',
+    'opencv-python',
+    'opencv-python-headless',
+    'setuptools',
+)
+"""What figures, and reports of defects, name the versions of."""
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that figures depend on, as far as installed."""
+    """Versions of Python and of ``PACKAGES``, as far as installed."""
     found = {'python': platform.python_version()}
     for package in PACKAGES:
         try:
@@ -25,17 +48,7 @@ def versions() -> dict[str, str]:
 
 
 def describe_file(file: str | Path) -> dict[str, str]:
-    """Name of a file and SHA-256 of what it holds.
-
-    Args:
-        file (str | Path): The file.
-
-    Returns:
-        dict: ``file`` and ``sha256``.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
+    """Name of a file and SHA-256 of what it holds."""
     with open(file, 'rb') as data:
         digest = hashlib.sha256()
         while block := data.read(1 << 20):
@@ -43,7 +56,7 @@ def describe_file(file: str | Path) -> dict[str, str]:
     return {'file': str(file), 'sha256': digest.hexdigest()}
 
 
-def describe_split(data_root: str | Path) -> dict[str, object]:
+def describe_split(data_root: str | Path) -> dict[str, Any]:
     """The split of a prepared tree.
 
     Args:
@@ -61,38 +74,51 @@ def describe_split(data_root: str | Path) -> dict[str, object]:
     return {'protocol': protocol, 'splits': describe_file(file)}
 
 
-def describe_run(config: Mapping[str, object], tested: Collection[str]) -> dict[str, object]:
+def describe_run(
+    config: Mapping[str, Any],
+    tested: Collection[str],
+    training: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Where the figures of a run of mmseg come from.
 
     Args:
         config (mapping): The run's mmengine config.
         tested (collection): Patients that were tested.
+        training (mapping, optional): What the checkpoint says of its training, in
+            ``meta['cranium']``.
 
     Returns:
         dict: ``versions``, ``work_dir``, ``experiment`` (name, backbone, crop size, learning rate),
         ``checkpoint``, ``protocol``, ``splits``, ``data`` (folder of the images tested),
-        ``trained_on`` (patients tested that were also trained on, None where that is not known)
-        and ``chosen_on_test`` (whether the checkpoint is the best on these data).
+        ``trained_on`` (patients tested that were also trained on, None where that is not known),
+        ``trained_on_by`` (whether the checkpoint or the config says so) and ``chosen_on_test``
+        (whether the checkpoint is the best on these data).
     """
-    test, val, train = (_dataset(config, f'{kind}_dataloader') for kind in ('test', 'val', 'train'))
-    checkpoint = config.get('load_from')
-    is_file = checkpoint and Path(checkpoint).is_file()
-    trained = _patients(train)
+    test, val, train = (data_set(config, f'{kind}_dataloader') for kind in ('test', 'val', 'train'))
+    load_from = config.get('load_from')
+    checkpoint: Any = load_from
+    if load_from and Path(load_from).is_file():
+        checkpoint = describe_file(load_from)
+        kept = ('version', 'commit', 'data_sha256')
+        checkpoint |= {key: training[key] for key in kept if key in training} if training else {}
+    by_checkpoint = training is not None and 'training_patients' in training
+    trained = set(training['training_patients']) if training and by_checkpoint else _patients(train)
     return {
         'versions': versions(),
         'work_dir': config.get('work_dir'),
         'experiment': _experiment(config),
-        'checkpoint': describe_file(checkpoint) if is_file else checkpoint,
+        'checkpoint': checkpoint,
         **describe_split(test.get('data_root') or ''),
         'data': str(_images(test)),
         'trained_on': None if trained is None else sorted(trained & set(tested)),
+        'trained_on_by': 'checkpoint' if by_checkpoint else 'config',
         'chosen_on_test': bool(
-            checkpoint and Path(checkpoint).name.startswith('best_') and _same_data(val, test)
+            load_from and Path(load_from).name.startswith('best_') and _same_data(val, test)
         ),
     }
 
 
-def describe_folders(prediction: str | Path, truth: str | Path) -> dict[str, object]:
+def describe_folders(prediction: str | Path, truth: str | Path) -> dict[str, Any]:
     """Where the figures of masks on disk come from.
 
     Args:
@@ -111,35 +137,35 @@ def describe_folders(prediction: str | Path, truth: str | Path) -> dict[str, obj
     }
 
 
-def warnings(provenance: Mapping[str, object]) -> list[str]:
-    """What a reader of the figures has to know of their origin.
-
-    Args:
-        provenance (mapping): From :func:`describe_run` or :func:`describe_split`.
-
-    Returns:
-        list[str]: A sentence or two each.
-    """
+def warnings(provenance: Mapping[str, Any]) -> list[str]:
+    """What a reader of the figures has to know of their origin, a sentence or two each."""
+    protocol, trained_on = provenance.get('protocol'), provenance.get('trained_on')
     found = []
-    if provenance.get('protocol') == 'slice':
+    if protocol == 'slice':
         found.append(
             'Split by slices: neighbours of the tested slices were trained on. The figures are '
             'inflated; compare them only with others of the same split.'
         )
-    elif provenance.get('protocol') is None:
+    elif protocol is None:
         found.append(
             f'The split protocol is not known (no {SPLITS} beside the data): whether tested '
             'patients were trained on cannot be told from it.'
         )
-    if 'trained_on' in provenance and provenance['trained_on'] is None:
+    if 'trained_on' in provenance and trained_on is None:
         found.append(
-            'Whether tested patients were trained on could not be told: the config does not lead '
-            'to the training images.'
+            'Whether tested patients were trained on could not be told: the checkpoint does not '
+            'name its training patients, and the config does not lead to training images.'
         )
-    if shared := provenance.get('trained_on'):
+    elif provenance.get('trained_on_by') == 'config':
         found.append(
-            f'{len(shared)} of the tested patients were also trained on ({_some(shared)}): these '
-            'are not figures of unseen patients.'
+            'The checkpoint does not name its training patients, so those of the config were '
+            'taken: where it was trained on others, tested patients may be among them.'
+        )
+    if trained_on:
+        some = ', '.join(trained_on[:8]) + (' and others' if len(trained_on) > 8 else '')
+        found.append(
+            f'{len(trained_on)} of the tested patients were also trained on ({some}): these are '
+            'not figures of unseen patients.'
         )
     if provenance.get('chosen_on_test'):
         found.append(
@@ -149,7 +175,15 @@ def warnings(provenance: Mapping[str, object]) -> list[str]:
     return found
 
 
-def _experiment(config: Mapping[str, object]) -> dict[str, object]:
+def data_set(config: Mapping[str, Any], loader: str) -> Mapping[str, Any]:
+    """Config of the innermost data set of a loader, empty where there is none."""
+    dataset: Mapping[str, Any] = (config.get(loader) or {}).get('dataset') or {}
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+def _experiment(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a results table says of an experiment; None for what the config does not tell."""
     model = config.get('model') or {}
     size = (
@@ -167,38 +201,29 @@ def _experiment(config: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def _dataset(config: Mapping[str, object], key: str) -> Mapping[str, object]:
-    """Config of the innermost data set of a loader, empty where there is none."""
-    dataset = (config.get(key) or {}).get('dataset') or {}
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset
-
-
-def _images(dataset: Mapping[str, object]) -> Path:
+def _images(dataset: Mapping[str, Any]) -> Path:
     prefix = (dataset.get('data_prefix') or {}).get('img_path') or ''
     return Path(dataset.get('data_root') or '') / prefix
 
 
-def _patients(dataset: Mapping[str, object]) -> set[str] | None:
+def _patients(dataset: Mapping[str, Any]) -> set[str] | None:
     """Patients of a data set on disk; None where they cannot be told."""
-    chosen = dataset.get('patients')
-    if not dataset or dataset.get('ann_file'):
+    chosen, folder = dataset.get('patients'), _images(dataset)
+    if not dataset or dataset.get('ann_file') or not folder.is_dir():
         return None
+    # A data set of a whole tree takes its images from all folders of splits.
+    files = folder.glob('*/*.png' if folder.name == IMAGES else '*.png')
     try:
-        found = {parse_name(file)[0] for file in _images(dataset).iterdir()}
-        # As CraniumDataset takes them, numbers or names.
-        return found if chosen is None else found & {f'{int(p):03d}' for p in chosen}
-    except (OSError, ValueError):
+        found = {parse_slice_name(file)[0] for file in files}
+    except CraniumError:
         return None
+    if chosen is None:
+        return found
+    chosen = [chosen] if isinstance(chosen, (int, str)) else chosen
+    return found & {patient_name(patient) for patient in chosen}
 
 
-def _same_data(first: Mapping[str, object], second: Mapping[str, object]) -> bool:
+def _same_data(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     keys = ('patients', 'ann_file')
     same_choice = all((first.get(key) or None) == (second.get(key) or None) for key in keys)
     return bool(first) and same_choice and _images(first) == _images(second)
-
-
-def _some(names: Collection[str], most: int = 8) -> str:
-    shown = ', '.join(list(names)[:most])
-    return shown + (f' and {len(names) - most} more' if len(names) > most else '')

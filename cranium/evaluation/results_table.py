@@ -5,31 +5,27 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from cranium.evaluation.results import Results, format_figure
+from cranium.evaluation.estimate import format_estimate
+from cranium.evaluation.results import Results
+from cranium.tables import markdown_table
 
-COLUMNS = (
-    'Method',
-    'Backbone',
-    'Crop Size',
-    'lr',
-    'mIoU',
-    'mDice',
-    'hemorrhage IoU',
-    'hemorrhage Dice',
-    'patient Dice (authors) [95 %]',
-    'patient volume Dice [95 %]',
-    'slice AUC [95 %]',
-    'patients / slices',
-    'split',
-    'config',
-)
-
-# Columns of a row of an ablation, by the figure that each holds.
+# Columns of a results table by the figure that each holds, and whether it is given in percent.
+COLUMNS = {
+    'mIoU': ('mIoU', 1),
+    'mDice': ('mDice', 1),
+    'hemorrhage IoU': ('pixel/iou_hemorrhage', 100),
+    'hemorrhage Dice': ('pixel/dice_hemorrhage', 100),
+}
+INTERVALS = {
+    'patient Dice (authors) [95 %]': 'patient/authors_dice',
+    'patient volume Dice [95 %]': 'patient/volume_dice_mean',
+    'slice AUC [95 %]': 'detection/slice_auc',
+}
 ABLATION = {
     'Dice by slice [95 %]': 'slice/dice_mean',
     'slice AUC [95 %]': 'detection/slice_auc',
     'lesion sensitivity': 'lesion/sensitivity',
-    'false positive lesions a slice': 'lesion/false_positives_per_slice',
+    'false positive lesions per slice': 'lesion/false_positives_per_slice',
 }
 
 
@@ -70,19 +66,12 @@ def dice_range(miou: float) -> tuple[float, float]:
 
 
 def contradiction(row: Row) -> str | None:
-    """Tell whether mIoU and mDice of two classes exclude each other.
-
-    Args:
-        row (Row): The row.
-
-    Returns:
-        str | None: What is wrong, or None where both can be true.
-    """
+    """Tell why mIoU and mDice of two classes exclude each other; None where both can be true."""
     if math.isnan(row.miou) or math.isnan(row.mdice):
         return None
     # Each figure may be off by half of its last digit; the last bits of floats are no matter.
-    half = 0.5 * 10**-row.miou_decimals
-    slack = 0.5 * 10**-row.mdice_decimals + 1e-9
+    half: float = 0.5 * 10**-row.miou_decimals
+    slack: float = 0.5 * 10**-row.mdice_decimals + 1e-9
     low = 100 * dice_range(max(row.miou - half, 0) / 100)[0] - slack
     high = 100 * dice_range(min(row.miou + half, 100) / 100)[1] + slack
     if low <= row.mdice <= high:
@@ -94,20 +83,29 @@ def contradiction(row: Row) -> str | None:
     )
 
 
-def format_results(runs: Sequence[Results]) -> str:
-    """A Markdown table with a row a run, its columns those of the predecessor and more.
-
-    Args:
-        runs (sequence): Results.
-
-    Returns:
-        str: Lines without a final line break.
-    """
-    return _markdown(COLUMNS, map(_cells, runs))
+def format_results(runs: Iterable[Results]) -> str:
+    """A Markdown table with one row per run, its columns those of the predecessor and more."""
+    header = ['Method', 'Backbone', 'Crop Size', 'lr', *COLUMNS, *INTERVALS]
+    rows = []
+    for run in runs:
+        experiment = run.provenance.get('experiment') or {}
+        percents = [scale * run.figures[name].value for name, scale in COLUMNS.values()]
+        rows.append(
+            [
+                row_of(run).label,
+                *(experiment.get(key) or '-' for key in ('backbone', 'crop_size', 'lr')),
+                *('-' if math.isnan(value) else f'{value:.2f}' for value in percents),
+                *(format_estimate(run.figures[name]) for name in INTERVALS.values()),
+                f'{run.cases["patients"]} / {run.cases["slices"]}',
+                run.provenance.get('protocol') or 'unknown',
+                experiment.get('name') or '-',
+            ]
+        )
+    return markdown_table([*header, 'patients / slices', 'split', 'config'], rows)
 
 
 def format_ablation(runs: Mapping[str, Results]) -> str:
-    """A Markdown table with a row a run, each against the first on the same patients.
+    """A Markdown table with one row per run, each against the first on the same patients.
 
     The difference is of the authors' Dice by patient; its interval is over patients, and does not
     hold what another training would change.
@@ -119,38 +117,37 @@ def format_ablation(runs: Mapping[str, Results]) -> str:
         str: Lines without a final line break.
 
     Raises:
-        ValueError: If the runs were not tested on the same slices.
+        CraniumError: If the runs were not tested on the same slices.
     """
     # Here, as scipy.stats takes half a second to import, and other tables do without.
     from cranium.evaluation.comparison import compare_runs
 
-    differences = [None, *compare_runs([run.records for run in runs.values()])]
-    rows = []
-    for (name, run), found in zip(runs.items(), differences):
-        difference = (
-            f'{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]' if found else ''
-        )
-        figures = [run.figures[figure] for figure in ABLATION.values()]
-        rows.append(
-            (
-                name,
-                f'{run.figures["patient/authors_dice"].value:.3f}',
-                difference,
-                *(format_figure(figure) for figure in figures[:2]),
-                *(f'{figure.value:.3f}' for figure in figures[2:]),
-            )
-        )
-    return _markdown(('', 'Dice by patient', 'difference [95 %]', *ABLATION), rows)
-
-
-def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ('---',) * len(header), *rows]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+    differences = [
+        f'{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]'
+        for found in compare_runs([run.slices for run in runs.values()])
+    ]
+    rows = [
+        [
+            name,
+            f'{run.figures["patient/authors_dice"].value:.3f}',
+            difference,
+            *(
+                format_estimate(run.figures[figure])
+                if '%' in column
+                else f'{run.figures[figure].value:.3f}'
+                for column, figure in ABLATION.items()
+            ),
+        ]
+        for (name, run), difference in zip(runs.items(), ['', *differences])
+    ]
+    return markdown_table(['', 'Dice by patient', 'difference [95 %]', *ABLATION], rows)
 
 
 def row_of(run: Results) -> Row:
     """The means of a run, for :func:`contradiction`."""
-    return Row(_name(run), run.figures['mIoU'].value, run.figures['mDice'].value)
+    experiment = run.provenance.get('experiment') or {}
+    name = experiment.get('name') or run.provenance.get('prediction') or 'unnamed'
+    return Row(str(name), run.figures['mIoU'].value, run.figures['mDice'].value)
 
 
 def read_rows(lines: Iterable[str]) -> list[Row]:
@@ -162,59 +159,27 @@ def read_rows(lines: Iterable[str]) -> list[Row]:
     Returns:
         list[Row]: The rows, named by their other cells; without those that hold no numbers.
     """
-    rows, header = [], None
+    rows: list[Row] = []
+    header: Sequence[str] = ()
     for line in lines:
         cells = [cell.strip() for cell in line.strip().strip('|').split('|')]
         if not line.strip().startswith('|'):
-            header = None
+            header = ()
         elif 'mIoU' in cells and 'mDice' in cells:
             header = cells
         elif header and len(cells) == len(header):
-            means = [cells[header.index(name)] for name in ('mIoU', 'mDice')]
-            values = [_number(cell) for cell in means]
-            if not any(map(math.isnan, values)):
-                others = [c for h, c in zip(header, cells) if h not in ('mIoU', 'mDice')]
-                label = ', '.join(filter(None, others[:4]))
-                rows.append(Row(label, *values, *map(_decimals, means)))
+            row = dict(zip(header, cells))
+            means = [_NUMBER.fullmatch(row.pop(name)) for name in ('mIoU', 'mDice')]
+            if all(means):
+                label = ', '.join([cell for cell in row.values() if cell][:4])
+                miou, mdice = (match for match in means if match)
+                decimals = (len(match['decimals'] or '') for match in (miou, mdice))
+                rows.append(Row(label, float(miou['value']), float(mdice['value']), *decimals))
     return rows
+
+
+_NUMBER = re.compile(r'\**(?P<value>\d+(?:\.(?P<decimals>\d+))?)\s*%?\**')
 
 
 def _dice_of_iou(iou: float) -> float:
     return 2 * iou / (1 + iou)
-
-
-def _number(cell: str) -> float:
-    match = re.fullmatch(r'\**(\d+(?:\.\d+)?)\s*%?\**', cell)
-    return float(match[1]) if match else math.nan
-
-
-def _decimals(cell: str) -> int:
-    return len(re.search(r'(?:\.(\d+))?\s*%?\**$', cell)[1] or '')
-
-
-def _name(run: Results) -> str:
-    experiment = run.provenance.get('experiment') or {}
-    return str(experiment.get('name') or run.provenance.get('prediction') or 'unnamed')
-
-
-def _cells(run: Results) -> tuple[str, ...]:
-    experiment = run.provenance.get('experiment') or {}
-    figures = run.figures
-    means = [figures[name].value for name in ('mIoU', 'mDice')]
-    hemorrhage = [100 * figures[f'pixel/{m}_hemorrhage'].value for m in ('iou', 'dice')]
-    return (
-        _name(run),
-        *(str(experiment.get(key) or '-') for key in ('backbone', 'crop_size', 'lr')),
-        *('-' if math.isnan(value) else f'{value:.2f}' for value in (*means, *hemorrhage)),
-        *(
-            format_figure(figures[name])
-            for name in (
-                'patient/authors_dice',
-                'patient/volume_dice_mean',
-                'detection/slice_auc',
-            )
-        ),
-        f'{run.cases["patients"]} / {run.cases["slices"]}',
-        str(run.provenance.get('protocol') or 'unknown'),
-        str(experiment.get('name') or '-'),
-    )

@@ -1,9 +1,10 @@
 """Statistics of a group of patients, with intervals by resampling the patients.
 
 Slices of one patient resemble each other, so it is the patient that is drawn. To draw some of
-them twice and others not at all is to weight them with whole numbers; hence every statistic here
-takes an array of weights, a row a draw and a column a patient, and computes all draws at once.
-The first row of :func:`patient_weights` is all ones: the statistic of the patients as they are.
+them twice and others not at all is to weight them with whole numbers. Every statistic here takes
+an array of weights, one row per draw and one column per patient, and computes all draws at once.
+The first row is all ones: the statistic of the patients as they are. The values of patients or
+slices come with ``owner``, the index of the patient of each.
 
 B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile
 intervals); C. A. Field and A. H. Welsh, J R Stat Soc B 69(3):369-390, 2007,
@@ -14,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+Owner = NDArray[np.intp]
 
 # Draws that are worked on together where a draw takes an array of its own; bounds the memory.
 CHUNK = 1000
 
 
 def patient_weights(num_patients: int, replicates: int = 10_000, seed: int = 0) -> FloatArray:
-    """How often each patient is drawn, by replicate.
+    """How often each patient is drawn.
 
     Args:
         num_patients (int): Patients.
@@ -39,16 +41,7 @@ def patient_weights(num_patients: int, replicates: int = 10_000, seed: int = 0) 
 
 
 def interval(replicates: FloatArray, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of a statistic.
-
-    Args:
-        replicates (ndarray): float of shape (R,); draws in which it is undefined (nan) are left
-            out.
-        level (float): Defaults to 0.95.
-
-    Returns:
-        tuple[float, float]: Lower and upper end; nan without any defined draw.
-    """
+    """Percentile interval of draws, undefined ones (nan) left out; nan where none is left."""
     defined = replicates[~np.isnan(replicates)]
     if not len(defined):
         return np.nan, np.nan
@@ -56,77 +49,38 @@ def interval(replicates: FloatArray, level: float = 0.95) -> tuple[float, float]
     return float(low), float(high)
 
 
-def patient_sums(values: NDArray, patients: NDArray[np.intp], num_patients: int) -> FloatArray:
-    """Add up what belongs to each patient.
-
-    Args:
-        values (ndarray): Of shape (n,).
-        patients (ndarray): Index of the patient of each value, of shape (n,).
-        num_patients (int): Patients.
-
-    Returns:
-        ndarray: float64 of shape (num_patients,).
-    """
-    return np.bincount(patients, weights=values, minlength=num_patients)
+def patient_sums(values: NDArray[np.generic], owner: Owner, num_patients: int) -> FloatArray:
+    """Add up what belongs to each patient: float64 of shape (num_patients,)."""
+    return np.bincount(owner, values, num_patients).astype(np.float64)
 
 
-def weighted_ratio(weights: FloatArray, numerator: NDArray, denominator: NDArray) -> FloatArray:
-    """Ratio of two sums over patients.
-
-    Args:
-        weights (ndarray): Of shape (R, P).
-        numerator (ndarray): Of shape (P,), the sum of each patient.
-        denominator (ndarray): Likewise.
-
-    Returns:
-        ndarray: float64 of shape (R,); nan where the denominator adds up to 0.
-    """
+def weighted_ratio(
+    weights: FloatArray, numerator: FloatArray, denominator: FloatArray
+) -> FloatArray:
+    """Ratio of two sums over patients, both of shape (P,); nan where the second adds up to 0."""
     bottom = weights @ denominator
     with np.errstate(divide='ignore', invalid='ignore'):
         return np.where(bottom == 0, np.nan, (weights @ numerator) / bottom)
 
 
-def weighted_mean(
-    weights: FloatArray, values: FloatArray, patients: NDArray[np.intp]
-) -> FloatArray:
-    """Mean of values that belong to patients, undefined ones (nan) left out.
-
-    Args:
-        weights (ndarray): Of shape (R, P).
-        values (ndarray): Of shape (n,).
-        patients (ndarray): Index of the patient of each value, of shape (n,).
-
-    Returns:
-        ndarray: float64 of shape (R,); nan where no value is left.
-    """
-    values, patients = _defined(values, patients)
-    sums = patient_sums(values, patients, weights.shape[1])
-    counts = patient_sums(np.ones(len(values)), patients, weights.shape[1])
+def weighted_mean(weights: FloatArray, values: FloatArray, owner: Owner) -> FloatArray:
+    """Mean of values, undefined ones (nan) left out; nan where none is left."""
+    values, owner = _defined(values, owner)
+    sums = patient_sums(values, owner, weights.shape[1])
+    counts = patient_sums(np.ones(len(values)), owner, weights.shape[1])
     return weighted_ratio(weights, sums, counts)
 
 
-def weighted_median(
-    weights: FloatArray, values: FloatArray, patients: NDArray[np.intp]
-) -> FloatArray:
-    """Median of values that belong to patients, undefined ones (nan) left out.
-
-    Args:
-        weights (ndarray): Of shape (R, P), whole numbers.
-        values (ndarray): Of shape (n,).
-        patients (ndarray): Index of the patient of each value, of shape (n,).
-
-    Returns:
-        ndarray: float64 of shape (R,), the mean of the middle two of an even number; nan where no
-        value is left.
-    """
-    values, patients = _defined(values, patients)
+def weighted_median(weights: FloatArray, values: FloatArray, owner: Owner) -> FloatArray:
+    """Median of values, undefined ones (nan) left out; nan where none is left."""
+    values, owner = _defined(values, owner)
     order = np.argsort(values)
-    values, patients = values[order], patients[order]
+    values, owner = values[order], owner[order]
     medians = np.full(len(weights), np.nan)
     if not len(values):
         return medians
     for start in range(0, len(weights), CHUNK):
-        reached = np.cumsum(weights[start : start + CHUNK, patients], axis=1)
+        reached = np.cumsum(weights[start : start + CHUNK, owner], axis=1)
         count = reached[:, -1:]
         lower = (reached <= (count - 1) // 2).sum(axis=1)
         upper = (reached <= count // 2).sum(axis=1)
@@ -137,61 +91,62 @@ def weighted_median(
 
 
 def weighted_auc(
-    weights: FloatArray, truth: NDArray[np.bool_], score: FloatArray, patients: NDArray[np.intp]
+    weights: FloatArray, truth: NDArray[np.bool_], score: FloatArray, owner: Owner
 ) -> FloatArray:
-    """Area under the ROC curve of cases that belong to patients.
+    """Area under the ROC curve: the chance that a positive scores above a negative, ties half.
 
-    The area is the share of pairs of a positive and a negative that the positive wins. Wins are
-    counted once for each pair of patients; a draw then needs a product of matrices and no sorting.
+    J. A. Hanley and B. J. McNeil, Radiology 143(1):29-36, 1982,
+    doi:10.1148/radiology.143.1.7063747. Pairs that the positive wins are counted once for each pair
+    of patients; a draw then needs a product of matrices and no sorting.
 
     Args:
         weights (ndarray): Of shape (R, P).
         truth (ndarray): bool of shape (n,).
         score (ndarray): float of shape (n,).
-        patients (ndarray): Index of the patient of each case, of shape (n,).
+        owner (ndarray): Of shape (n,).
 
     Returns:
         ndarray: float64 of shape (R,); nan where a class is missing.
     """
     num_patients = weights.shape[1]
-    owner = np.eye(num_patients)[patients]
+    of_patient = np.eye(num_patients)[owner]
     wins = np.zeros((num_patients, num_patients))
     for start in range(0, np.count_nonzero(truth), CHUNK):
         positives = np.flatnonzero(truth)[start : start + CHUNK]
         ahead = score[positives, None] - score[None, ~truth]
-        wins += owner[positives].T @ ((np.sign(ahead) + 1) / 2) @ owner[~truth]
-    pairs = (weights @ owner[truth].sum(axis=0)) * (weights @ owner[~truth].sum(axis=0))
+        wins += of_patient[positives].T @ ((np.sign(ahead) + 1) / 2) @ of_patient[~truth]
+    pairs = (weights @ of_patient[truth].sum(axis=0)) * (weights @ of_patient[~truth].sum(axis=0))
     won = ((weights @ wins) * weights).sum(axis=1)
-    with np.errstate(invalid='ignore'):
-        return np.where(pairs == 0, np.nan, won / np.where(pairs == 0, 1, pairs))
+    return np.where(pairs == 0, np.nan, won / np.where(pairs == 0, 1, pairs))
 
 
 def weighted_average_precision(
-    weights: FloatArray, truth: NDArray[np.bool_], score: FloatArray, patients: NDArray[np.intp]
+    weights: FloatArray, truth: NDArray[np.bool_], score: FloatArray, owner: Owner
 ) -> FloatArray:
-    """Average precision of cases that belong to patients.
+    """Area under the precision-recall curve, as a sum of steps and not of trapezoids.
 
-    Sensitivity rises at scores of positives only, so precision is needed at those alone; there the
-    positives and the cases in all that reach the score are sums over patients.
+    J. Davis and M. Goadrich, ICML 2006, doi:10.1145/1143844.1143874, on why not trapezoids. Its
+    chance level is the prevalence, so compare it only within one set of cases. Sensitivity rises at
+    scores of positives only, so precision is needed at those alone; there the positives and the
+    cases in all that reach the score are sums over patients.
 
     Args:
         weights (ndarray): Of shape (R, P).
         truth (ndarray): bool of shape (n,).
         score (ndarray): float of shape (n,).
-        patients (ndarray): Index of the patient of each case, of shape (n,).
+        owner (ndarray): Of shape (n,).
 
     Returns:
         ndarray: float64 of shape (R,); nan where a class is missing.
     """
-    num_patients = weights.shape[1]
-    owner = np.eye(num_patients)[patients]
+    of_patient = np.eye(weights.shape[1])[owner]
     thresholds = np.unique(score[truth])
-    at_threshold = (score[truth, None] == thresholds).T.astype(float) @ owner[truth]
+    at_threshold = (score[truth, None] == thresholds).T.astype(float) @ of_patient[truth]
     positives = np.cumsum(at_threshold[::-1], axis=0)[::-1]
     order = np.argsort(score)
     reach = len(score) - np.searchsorted(score[order], thresholds)
-    cases = np.cumsum(owner[order[::-1]], axis=0)[reach - 1]
-    num_positives, num_cases = owner[truth].sum(axis=0), owner.sum(axis=0)
+    cases = np.cumsum(of_patient[order[::-1]], axis=0)[reach - 1]
+    num_positives, num_cases = of_patient[truth].sum(axis=0), of_patient.sum(axis=0)
     results = np.empty(len(weights))
     for start in range(0, len(weights), CHUNK):
         draw = weights[start : start + CHUNK]
@@ -204,6 +159,6 @@ def weighted_average_precision(
     return results
 
 
-def _defined(values: FloatArray, patients: NDArray[np.intp]) -> tuple[FloatArray, NDArray[np.intp]]:
+def _defined(values: FloatArray, owner: Owner) -> tuple[FloatArray, Owner]:
     defined = ~np.isnan(values)
-    return values[defined], patients[defined]
+    return values[defined], owner[defined]

@@ -1,47 +1,53 @@
-"""The figures of a run, from the records of its slices.
+"""The figures of a run: each an estimate under a name ``level/measure``.
 
-Each figure has a name ``level/measure``, a value, a 95 % interval from drawing patients, the
-number of cases it was computed on, and the number of cases left out with the reason.
+=================================================== ===============================================
+``pixel/{iou,dice,acc}_{background,hemorrhage}``,   all pixels of the data set taken together, 0 to
+``pixel/precision_hemorrhage``                      1; ``acc`` of the background is the specificity
+``aAcc``, ``mIoU``, ``mAcc``, ``mDice``             the same as mmseg's IoUMetric gives it, in
+                                                    percent (not rounded); a class in neither truth
+                                                    nor prediction stays out of the means
+``slice/{dice,iou,precision,sensitivity,assd,``     over the slices with hemorrhage
+``hd95,nsd}_{mean,median}``
+``slice/specificity_mean``                          over the slices without
+``patient/authors_dice``,                           mean over a patient's hemorrhage slices, then
+``patient/authors_dice_without_<patients>``         over patients
+``patient/volume_dice_{mean,median}``               all pixels of a patient taken together
+``patient/volume_error``, ``..._absolute``          predicted minus true pixels, mean over patients;
+                                                    ``_ml`` where the spacing is known
+``detection/{slice,patient}_{auc,                   by the score, which is nan where only some
+average_precision}``                                slices have one
+``detection/{slice,patient}_{sensitivity,           positive is what reaches the operating point;
+specificity}``                                      with ``_mask``, what has a predicted pixel
+``lesion/{sensitivity,precision,                    connected components of a slice, in all and
+false_positives_per_slice,                          ``_{small,medium,large}``: by the true lesion
+false_positives_per_patient}``                      for the sensitivity, else by the predicted one
+``type/<type>_{dice_mean,sensitivity}``             hemorrhage slices by type of the diagnosis; with
+                                                    several types a slice counts for each
+``calibration/expected_error``                      of the probabilities of all pixels
+=================================================== ===============================================
 """
 
+import logging
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
+from cranium.errors import CraniumError
 from cranium.evaluation import measures, statistics
-from cranium.evaluation.records import HEMORRHAGE_TYPES, SliceRecord, check_unique
+from cranium.evaluation.cohort import Array, Cohort, FloatArray
+from cranium.evaluation.estimate import Estimate
+from cranium.evaluation.records import UNKNOWN
+from cranium.slices import HEMORRHAGE_TYPES, join_types, split_types
 
-# Terciles of the 325 lesions in the masks of 66 ct-ich patients are 622 and 1922 pixels.
+# In pixels; terciles of the 325 lesions in the masks of 66 ct-ich patients are 622 and 1922.
 LESION_SIZES = {'small': (0, 500), 'medium': (500, 2000), 'large': (2000, math.inf)}
 
-FloatArray = statistics.FloatArray
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of a run.
-
-    Attributes:
-        value (float): The figure; nan where undefined.
-        low (float): Lower end of the 95 % interval; nan where undefined.
-        high (float): Upper end.
-        cases (int): Cases it was computed on.
-        of (str): What a case is: slices, patients or lesions.
-        unit (str): ``'%'``, ``'px'``, ``'mm'``, ``'ml'``, or empty for a plain number.
-        left_out (dict): Number of cases left out by reason.
-    """
-
-    value: float
-    low: float
-    high: float
-    cases: int
-    of: str
-    unit: str = ''
-    left_out: Mapping[str, int] = field(default_factory=dict)
+Figures = dict[str, Estimate]
+_AVERAGES = {'mean': statistics.weighted_mean, 'median': statistics.weighted_median}
 
 
 @dataclass(frozen=True)
@@ -51,483 +57,320 @@ class OperatingPoint:
     Attributes:
         slice (float): Threshold for the score of a slice.
         patient (float): Threshold for the score of a patient, that of the highest slice.
-        score (str): What the score is, see :attr:`Cohort.score_kind`.
+        score (str): What the score is, see :class:`Cohort`.
+        score_smoothing (float): How it was smoothed along the scan, in slices.
         patients (tuple): Patients it was chosen on.
     """
 
     slice: float
     patient: float
     score: str
+    score_smoothing: float
     patients: tuple[str, ...]
 
 
-class Cohort:
-    """The records of a run as arrays, ordered by patient and slice.
+def choose_operating_point(cohort: Cohort, score_smoothing: float = 0.0) -> OperatingPoint:
+    """Choose Youden's thresholds on a cohort, for other patients; nan where they are undefined."""
+    return OperatingPoint(
+        measures.youden_threshold(cohort.hemorrhage, cohort.score),
+        measures.youden_threshold(cohort.patient_hemorrhage, cohort.patient_score),
+        cohort.score_kind,
+        score_smoothing,
+        tuple(cohort.patients.tolist()),
+    )
+
+
+def check_operating_point(
+    point: OperatingPoint, cohort: Cohort, score_smoothing: float = 0.0
+) -> None:
+    """Refuse thresholds that do not fit a cohort.
 
     Args:
-        records (sequence): Records, of each slice one; those without a pixel that counts are
-            left out, since they are neither with nor without hemorrhage.
-        replicates (int): Draws of patients for the intervals. Defaults to 10,000.
-        seed (int): Seed of the draws. Defaults to 0.
+        point (OperatingPoint): Thresholds.
+        cohort (Cohort): The slices that they are to be used on.
+        score_smoothing (float): How their scores were smoothed. Defaults to 0.
 
     Raises:
-        ValueError: If no pixel of any record counts, a slice is there twice, or some records have
-            a spacing and others do not. That some have probabilities and others do not is raised
-            by :attr:`score`.
+        CraniumError: If the thresholds are undefined, were chosen on one of the patients, or for
+            scores of another kind.
     """
-
-    def __init__(
-        self, records: Sequence[SliceRecord], replicates: int = 10_000, seed: int = 0
-    ) -> None:
-        if not records:
-            raise ValueError('no slices were measured; is the data set empty?')
-        check_unique(records)
-        counted = [r for r in records if r.tp + r.fp + r.fn + r.tn]
-        if not counted:
-            raise ValueError('no pixel of any slice counts; are all true masks 255 throughout?')
-        self.ignored = len(records) - len(counted)
-        # The order makes sums, and so the last digit, the same for any number of processes.
-        self.records = sorted(counted, key=lambda r: (r.patient, r.slice))
-        self.patients, self.owner = np.unique(
-            [r.patient for r in self.records], return_inverse=True
+    if math.isnan(point.slice) or math.isnan(point.patient):
+        raise CraniumError(
+            'the operating point is undefined: among the patients that it was to be chosen on, all '
+            'or none have hemorrhage, or some have no score; choose it on others'
         )
-        self.weights = statistics.patient_weights(len(self.patients), replicates, seed)
-        self.tp, self.fp, self.fn, self.tn = (
-            np.array([getattr(r, name) for r in self.records], float)
-            for name in ('tp', 'fp', 'fn', 'tn')
+    if point.score != cohort.score_kind:
+        raise CraniumError(
+            f'the operating point is a threshold for the {point.score}, but the slices are scored '
+            f'by {cohort.score_kind}; choose it on scores of the same kind'
         )
-        self.hemorrhage = self.tp + self.fn > 0
-        self.predicted = self.tp + self.fp > 0
-        units = {r.unit for r in self.records}
-        if len(units) > 1:
-            raise ValueError('some slices have a known pixel spacing and others do not')
-        (self.unit,) = units
-
-    @property
-    def score_kind(self) -> str:
-        """``'log-odds'``, or ``'area'`` (predicted pixels) where there are no log-odds."""
-        return 'area' if np.isnan([r.score for r in self.records]).any() else 'log-odds'
-
-    @cached_property
-    def score(self) -> FloatArray:
-        """Of each slice: how likely it holds hemorrhage."""
-        scores = np.array([r.score for r in self.records])
-        missing = np.isnan(scores)
-        if missing.any() and not missing.all():
-            name = self.records[int(np.argmax(missing))].name
-            raise ValueError(f'{name} has no log-odds of hemorrhage, but other slices have')
-        return self.tp + self.fp if missing.all() else scores
-
-    @cached_property
-    def patient_hemorrhage(self) -> NDArray[np.bool_]:
-        """Of each patient: whether any slice holds hemorrhage."""
-        return self.sums(self.hemorrhage) > 0
-
-    @cached_property
-    def patient_score(self) -> FloatArray:
-        """Of each patient: the highest score of a slice."""
-        scores = np.full(len(self.patients), -np.inf)
-        np.maximum.at(scores, self.owner, self.score)
-        return scores
-
-    def sums(self, values: NDArray) -> FloatArray:
-        """Add up what slices have, by patient."""
-        return statistics.patient_sums(values, self.owner, len(self.patients))
-
-    def figure(
-        self,
-        draws: FloatArray,
-        cases: int,
-        of: str,
-        unit: str = '',
-        left_out: Mapping[str, int] | None = None,
-    ) -> Figure:
-        """Make a figure of a statistic's draws, the first of which is its value."""
-        enough = len(self.patients) > 1  # one patient can only be drawn as it is
-        low, high = statistics.interval(draws[1:]) if enough else (math.nan, math.nan)
-        reasons = {reason: int(n) for reason, n in (left_out or {}).items() if n}
-        return Figure(float(draws[0]), low, high, int(cases), of, unit, reasons)
+    if point.score_smoothing != score_smoothing:
+        raise CraniumError(
+            f'the operating point is a threshold for scores with score_smoothing='
+            f'{point.score_smoothing:g}, but here it is {score_smoothing:g}; use the same'
+        )
+    if shared := sorted(set(point.patients) & set(cohort.patients.tolist())):
+        raise CraniumError(
+            f'the operating point was chosen on patients that are tested here '
+            f'({", ".join(shared[:5])}); choose it on validation patients only'
+        )
 
 
 def summarize(
     cohort: Cohort,
     leave_out: Collection[str] = (),
     operating_point: OperatingPoint | None = None,
-) -> dict[str, Figure]:
+) -> tuple[Figures, list[str]]:
     """Compute every figure of a run.
 
     Args:
         cohort (Cohort): The measured slices.
         leave_out (collection): Patients that the authors' Dice is also given without, such as
             ``('070',)``. Defaults to none.
-        operating_point (OperatingPoint, optional): Thresholds chosen on other patients; without
-            it there is no sensitivity and specificity of the scores.
+        operating_point (OperatingPoint, optional): Thresholds chosen on other patients.
 
     Returns:
-        dict[str, Figure]: Figures by name.
-
-    Raises:
-        ValueError: If the thresholds were chosen on a patient of this cohort, or for scores of
-            another kind.
+        tuple[dict, list]: Estimates by name, and warnings of what could not be computed: a defect
+        in one group of figures must cost neither the others nor a training.
     """
-    return {
-        **pixel_figures(cohort),
-        **slice_figures(cohort),
-        **patient_figures(cohort, leave_out),
-        **detection_figures(cohort, operating_point),
-        **lesion_figures(cohort),
-        **type_figures(cohort),
-        **calibration_figures(cohort),
+    groups: dict[str, Callable[[Cohort], Figures]] = {
+        'pixels': pixel_figures,
+        'slices': slice_figures,
+        'patients': partial(patient_figures, leave_out=leave_out),
+        'detection': partial(detection_figures, operating_point=operating_point),
+        'lesions': lesion_figures,
+        'types': type_figures,
+        'calibration': calibration_figures,
     }
+    figures: Figures = {}
+    warnings = []
+    for name, compute in groups.items():
+        try:
+            figures |= compute(cohort)
+        except Exception as error:
+            logging.getLogger(__name__).exception('figures of %s', name)
+            warnings.append(f'The figures of {name} could not be computed ({error!r}).')
+    return figures, warnings
 
 
-def pixel_figures(cohort: Cohort) -> dict[str, Figure]:
-    """Figures of all pixels of the data set taken together, as mmseg's IoUMetric gives them.
-
-    Args:
-        cohort (Cohort): The measured slices.
-
-    Returns:
-        dict[str, Figure]: ``pixel/{iou,dice,acc}_{background,hemorrhage}`` and
-        ``pixel/precision_hemorrhage`` from 0 to 1 (``acc`` of the background is the specificity),
-        and IoUMetric's own ``aAcc``, ``mIoU``, ``mAcc``, ``mDice`` in percent (not rounded).
-        Of a class in neither truth nor prediction, figures are nan and stay out of the means, as
-        in IoUMetric.
-    """
-    tp, fp, fn, tn = (
-        cohort.weights @ cohort.sums(counts)
-        for counts in (cohort.tp, cohort.fp, cohort.fn, cohort.tn)
-    )
-    classes = {'background': (tn, fn, fp), 'hemorrhage': (tp, fp, fn)}
-    make = partial(cohort.figure, cases=len(cohort.records), of='slices')
-    figures, by_measure = {}, {'iou': [], 'dice': [], 'acc': []}
-    for name, (tp_, fp_, fn_) in classes.items():
-        draws = {
-            'iou': measures.iou(tp_, fp_, fn_),
-            'dice': measures.dice(tp_, fp_, fn_),
-            'acc': measures.sensitivity(tp_, fn_),
-        }
-        for measure, values in draws.items():
-            figures[f'pixel/{measure}_{name}'] = make(values)
-            by_measure[measure].append(values)
-    figures['pixel/precision_hemorrhage'] = make(measures.precision(tp, fp))
-    figures['aAcc'] = make(100 * measures.sensitivity(tp + tn, fp + fn), unit='%')
-    for key, measure in {'mIoU': 'iou', 'mAcc': 'acc', 'mDice': 'dice'}.items():
-        figures[key] = make(100 * _mean_of_defined(by_measure[measure]), unit='%')
-    return figures
-
-
-def slice_figures(cohort: Cohort) -> dict[str, Figure]:
-    """Mean and median over the slices that hold hemorrhage.
-
-    Args:
-        cohort (Cohort): The measured slices.
-
-    Returns:
-        dict[str, Figure]: ``slice/{dice,iou,precision,sensitivity,assd,hd95,nsd}_{mean,median}``,
-        and ``slice/specificity_mean`` over the slices without hemorrhage.
-    """
-    positive = cohort.hemorrhage
-    owner = cohort.owner[positive]
-    records = [r for r in cohort.records if r.hemorrhage]
-    tp, fp, fn = (counts[positive] for counts in (cohort.tp, cohort.fp, cohort.fn))
-    values = {
-        'dice': (measures.dice(tp, fp, fn), ''),
-        'iou': (measures.iou(tp, fp, fn), ''),
-        'sensitivity': (measures.sensitivity(tp, fn), ''),
-        'precision': (measures.precision(tp, fp), ''),
-        'assd': (np.array([r.assd for r in records]), cohort.unit),
-        'hd95': (np.array([r.hd95 for r in records]), cohort.unit),
-        'nsd': (np.array([r.nsd for r in records]), ''),
-    }
-    figures = {}
-    for name, (of_slices, unit) in values.items():
-        undefined = np.count_nonzero(np.isnan(of_slices))
-        for statistic, function in (
-            ('mean', statistics.weighted_mean),
-            ('median', statistics.weighted_median),
+def pixel_figures(cohort: Cohort) -> Figures:
+    """Figures of all pixels of the data set taken together, as mmseg's IoUMetric gives them."""
+    tp, fp, fn, tn = map(cohort.sums, (cohort.tp, cohort.fp, cohort.fn, cohort.tn))
+    num_slices = len(cohort.slices)
+    figures: Figures = {}
+    draws: dict[str, list[FloatArray]] = {'mIoU': [], 'mAcc': [], 'mDice': []}
+    for name, hit, false, missed in (('background', tn, fn, fp), ('hemorrhage', tp, fp, fn)):
+        for mean, top, bottom in (
+            ('mIoU', hit, hit + false + missed),
+            ('mDice', 2 * hit, 2 * hit + false + missed),
+            ('mAcc', hit, hit + missed),
         ):
-            figures[f'slice/{name}_{statistic}'] = cohort.figure(
-                function(cohort.weights, of_slices, owner),
-                len(of_slices) - undefined,
-                'slices',
-                unit,
-                {'no hemorrhage': np.count_nonzero(~positive), 'nothing predicted': undefined},
+            key = f'pixel/{mean[1:].lower()}_{name}'
+            figures[key] = cohort.ratio(top, bottom, num_slices, 'slices')
+            draws[mean].append(statistics.weighted_ratio(cohort.weights, top, bottom))
+    figures['pixel/precision_hemorrhage'] = cohort.ratio(tp, tp + fp, num_slices, 'slices')
+    right = statistics.weighted_ratio(cohort.weights, tp + tn, tp + fp + fn + tn)
+    for name, of_classes in {'aAcc': [right], **draws}.items():
+        percent = 100 * _mean_of_defined(of_classes)
+        figures[name] = cohort.estimate(percent, num_slices, 'slices', '%')
+    return figures
+
+
+def slice_figures(cohort: Cohort) -> Figures:
+    """Mean and median over the slices that hold hemorrhage, and the specificity of the others."""
+    bleeding = cohort.hemorrhage
+    units = {'dice': '', 'iou': '', 'sensitivity': '', 'precision': ''}
+    units |= {'assd': cohort.unit, 'hd95': cohort.unit, 'nsd': ''}
+    figures: Figures = {}
+    for name, unit in units.items():
+        values = cohort.slices[name].to_numpy(float)[bleeding]
+        left_out = {'no hemorrhage': (~bleeding).sum(), 'nothing predicted': np.isnan(values).sum()}
+        for kind, average in _AVERAGES.items():
+            figures[f'slice/{name}_{kind}'] = cohort.mean(
+                values, cohort.owner[bleeding], 'slices', unit, left_out, average
             )
-    specificity = measures.specificity(cohort.tn, cohort.fp)[~positive]
-    figures['slice/specificity_mean'] = cohort.figure(
-        statistics.weighted_mean(cohort.weights, specificity, cohort.owner[~positive]),
-        np.count_nonzero(~np.isnan(specificity)),
-        'slices',
-        '',
-        {'hemorrhage': np.count_nonzero(positive), 'all ignored': np.isnan(specificity).sum()},
+    specificity = cohort.slices['specificity'].to_numpy(float)[~bleeding]
+    left_out = {'hemorrhage': bleeding.sum(), 'all ignored': np.isnan(specificity).sum()}
+    figures['slice/specificity_mean'] = cohort.mean(
+        specificity, cohort.owner[~bleeding], 'slices', '', left_out
     )
     return figures
 
 
-def patient_figures(cohort: Cohort, leave_out: Collection[str] = ()) -> dict[str, Figure]:
-    """Figures that give each patient the same weight.
-
-    Args:
-        cohort (Cohort): The measured slices.
-        leave_out (collection): See :func:`summarize`.
-
-    Returns:
-        dict[str, Figure]: ``patient/authors_dice`` (mean over a patient's hemorrhage slices, then
-        over patients: Hssayeni et al., Data 5(1):14, 2020, doi:10.3390/data5010014), the same
-        ``_without_<patients>``, ``patient/volume_dice_{mean,median}`` (all pixels of a patient
-        taken together), and of the volume the mean error (bias), the mean absolute error, and the
-        mean of both in ml where the spacing is known.
-    """
-    positive = cohort.patient_hemorrhage
-    indices = np.arange(len(cohort.patients))
-    authors, volume_dice = patient_dice(cohort).values()
-    fp, fn = cohort.sums(cohort.fp), cohort.sums(cohort.fn)
-    reasons = {'no hemorrhage': np.count_nonzero(~positive)}
-
-    def over_patients(
-        values: FloatArray, function: Callable = statistics.weighted_mean, unit: str = '', **extra
-    ) -> Figure:
-        defined = np.count_nonzero(~np.isnan(values))
-        draws = function(cohort.weights, values, indices)
-        return cohort.figure(draws, defined, 'patients', unit, extra.get('left_out', reasons))
-
-    figures = {'patient/authors_dice': over_patients(authors)}
-    if dropped := sorted(set(leave_out) & set(cohort.patients[positive].tolist())):
-        without = np.where(np.isin(cohort.patients, dropped), np.nan, authors)
-        figures[f'patient/authors_dice_without_{"_".join(dropped)}'] = over_patients(
-            without, left_out={**reasons, 'left out on request': len(dropped)}
+def patient_figures(cohort: Cohort, leave_out: Collection[str] = ()) -> Figures:
+    """Figures that give each patient the same weight."""
+    bleeding = cohort.patient_hemorrhage
+    mean = partial(cohort.mean, owner=np.arange(len(cohort.patients)), of='patients')
+    healthy = {'no hemorrhage': (~bleeding).sum()}
+    authors, volume_dice = cohort.patient_dice().values()
+    figures = {'patient/authors_dice': mean(authors, left_out=healthy)}
+    if dropped := sorted(set(leave_out) & set(cohort.patients[bleeding].tolist())):
+        figures[f'patient/authors_dice_without_{"_".join(dropped)}'] = mean(
+            np.where(np.isin(cohort.patients, dropped), np.nan, authors),
+            left_out={**healthy, 'left out on request': len(dropped)},
         )
-    figures['patient/volume_dice_mean'] = over_patients(volume_dice)
-    figures['patient/volume_dice_median'] = over_patients(volume_dice, statistics.weighted_median)
-    error = measures.volume_error(fp, fn)
-    figures['patient/volume_error'] = over_patients(error, unit='px', left_out={})
-    figures['patient/volume_error_absolute'] = over_patients(abs(error), unit='px', left_out={})
-    volume = np.array([r.pixel_volume for r in cohort.records])
+    for kind, average in _AVERAGES.items():
+        figures[f'patient/volume_dice_{kind}'] = mean(
+            volume_dice, left_out=healthy, statistic=average
+        )
+    volume = cohort.slices['pixel_volume'].to_numpy(float)
+    errors = {'px': cohort.sums(cohort.fp - cohort.fn)}
     if not np.isnan(volume).all():
-        error = cohort.sums(measures.volume_error(cohort.fp, cohort.fn, volume))
-        unknown = {'volume of a pixel unknown': np.isnan(error).sum()}
-        figures['patient/volume_error_ml'] = over_patients(error, unit='ml', left_out=unknown)
-        figures['patient/volume_error_absolute_ml'] = over_patients(
-            abs(error), unit='ml', left_out=unknown
-        )
+        errors['ml'] = cohort.sums((cohort.fp - cohort.fn) * volume)
+    for unit, error in errors.items():
+        left_out = {'volume of a pixel unknown': np.isnan(error).sum()}
+        for name, values in (('', error), ('_absolute', abs(error))):
+            key = f'patient/volume_error{name}' + ('_ml' if unit == 'ml' else '')
+            figures[key] = mean(values, unit=unit, left_out=left_out)
     return figures
 
 
-def patient_dice(cohort: Cohort) -> dict[str, FloatArray]:
-    """Dice of each patient.
-
-    Args:
-        cohort (Cohort): The measured slices.
-
-    Returns:
-        dict[str, ndarray]: ``authors_dice`` (mean over the hemorrhage slices) and ``volume_dice``
-        (all pixels taken together), float64 of shape (P,); nan for patients without hemorrhage.
-    """
-    positive = cohort.patient_hemorrhage
-    slice_dice = np.where(cohort.hemorrhage, measures.dice(cohort.tp, cohort.fp, cohort.fn), 0)
-    with np.errstate(invalid='ignore'):
-        authors = cohort.sums(slice_dice) / cohort.sums(cohort.hemorrhage)
-    tp, fp, fn = (cohort.sums(counts) for counts in (cohort.tp, cohort.fp, cohort.fn))
-    volume = np.where(positive, measures.dice(tp, fp, fn), np.nan)
-    return {'authors_dice': authors, 'volume_dice': volume}
-
-
-def detection_figures(
-    cohort: Cohort, operating_point: OperatingPoint | None = None
-) -> dict[str, Figure]:
-    """How well slices and patients with hemorrhage are told from those without.
-
-    Args:
-        cohort (Cohort): The measured slices.
-        operating_point (OperatingPoint, optional): See :func:`summarize`.
-
-    Returns:
-        dict[str, Figure]: ``detection/{slice,patient}_{auc,average_precision}`` of the scores;
-        ``..._{sensitivity,specificity}_mask``, positive being what has any predicted pixel; and
-        with an operating point ``..._{sensitivity,specificity}``, positive being what reaches it.
-
-    Raises:
-        ValueError: If the operating point is undefined, was chosen on one of the patients, or for
-            scores of another kind.
-    """
-    if operating_point:
-        _check_operating_point(operating_point, cohort)
-    levels = {
-        'slice': (cohort.hemorrhage, cohort.score, cohort.predicted, cohort.owner),
-        'patient': (
-            cohort.patient_hemorrhage,
-            cohort.patient_score,
-            cohort.sums(cohort.predicted) > 0,
-            np.arange(len(cohort.patients)),
-        ),
-    }
-    figures = {}
-    for level, (truth, score, masked, owner) in levels.items():
-        make = partial(cohort.figure, of='patients' if level == 'patient' else 'slices')
-        for name, function in (
+def detection_figures(cohort: Cohort, operating_point: OperatingPoint | None = None) -> Figures:
+    """How well slices and patients with hemorrhage are told from those without."""
+    of_patients = (
+        cohort.patient_hemorrhage,
+        cohort.patient_score,
+        cohort.sums(cohort.predicted) > 0,
+        np.arange(len(cohort.patients)),
+    )
+    of_slices = (cohort.hemorrhage, cohort.score, cohort.predicted, cohort.owner)
+    figures: Figures = {}
+    for level, (truth, score, masked, owner) in {
+        'slice': of_slices,
+        'patient': of_patients,
+    }.items():
+        of, unscored = f'{level}s', np.isnan(score)
+        missing = {'without a score, so undefined': unscored.sum()}
+        for name, area in (
             ('auc', statistics.weighted_auc),
             ('average_precision', statistics.weighted_average_precision),
         ):
-            draws = function(cohort.weights, truth, score, owner)
-            figures[f'detection/{level}_{name}'] = make(draws, len(truth))
-        rules = {'_mask': masked}
+            draws = area(cohort.weights, truth, np.nan_to_num(score), owner)
+            draws[:] = np.where(unscored.any(), np.nan, draws)
+            figures[f'detection/{level}_{name}'] = cohort.estimate(
+                draws, len(truth) - unscored.sum(), of, left_out=missing
+            )
+        rules = {'_mask': masked.astype(float)}
         if operating_point:
-            rules[''] = score >= getattr(operating_point, level)
+            reached = score >= getattr(operating_point, level)
+            rules[''] = np.where(unscored.any(), np.nan, reached)
         for suffix, called in rules.items():
             for name, group, hit in (
                 ('sensitivity', truth, called),
-                ('specificity', ~truth, ~called),
+                ('specificity', ~truth, 1 - called),
             ):
-                draws = statistics.weighted_mean(
-                    cohort.weights, hit[group].astype(float), owner[group]
+                figures[f'detection/{level}_{name}{suffix}'] = cohort.mean(
+                    hit[group], owner[group], of, left_out={} if suffix else missing
                 )
-                figures[f'detection/{level}_{name}{suffix}'] = make(draws, group.sum())
     return figures
 
 
-def choose_operating_point(cohort: Cohort) -> OperatingPoint:
-    """Choose thresholds on this cohort, for use on other patients.
-
-    Args:
-        cohort (Cohort): The measured slices of the validation patients.
-
-    Returns:
-        OperatingPoint: Youden's thresholds; nan where a class is missing.
-    """
-    return OperatingPoint(
-        measures.youden_threshold(cohort.hemorrhage, cohort.score),
-        measures.youden_threshold(cohort.patient_hemorrhage, cohort.patient_score),
-        cohort.score_kind,
-        tuple(cohort.patients.tolist()),
-    )
-
-
-def lesion_figures(cohort: Cohort) -> dict[str, Figure]:
-    """How many lesions were found, and how many false ones, in all and by size.
-
-    A lesion is a connected component within a slice.
-
-    Args:
-        cohort (Cohort): The measured slices.
-
-    Returns:
-        dict[str, Figure]: ``lesion/sensitivity``, ``lesion/precision``,
-        ``lesion/false_positives_per_{slice,patient}`` over all slices and patients, and each
-        ``_{small,medium,large}`` by :data:`LESION_SIZES`, in pixels of the true lesion for the
-        sensitivity and of the predicted one for the others.
-    """
-    num_slices = cohort.sums(np.ones(len(cohort.records)))
-    ratio = partial(statistics.weighted_ratio, cohort.weights)
-    figures = {}
-    sizes = {'': (0, math.inf), **{f'_{name}': size for name, size in LESION_SIZES.items()}}
-    for suffix, (low, high) in sizes.items():
-        true, found = _count_lesions(cohort, 'true_lesions', low, high)
-        predicted, right = _count_lesions(cohort, 'predicted_lesions', low, high)
-        wrong = predicted - right
-        figures[f'lesion/sensitivity{suffix}'] = cohort.figure(
-            ratio(found, true), true.sum(), 'lesions'
-        )
-        figures[f'lesion/precision{suffix}'] = cohort.figure(
-            ratio(right, predicted), predicted.sum(), 'lesions'
-        )
-        figures[f'lesion/false_positives_per_slice{suffix}'] = cohort.figure(
-            ratio(wrong, num_slices), len(cohort.records), 'slices'
-        )
-        figures[f'lesion/false_positives_per_patient{suffix}'] = cohort.figure(
-            ratio(wrong, np.ones_like(wrong)), len(wrong), 'patients'
-        )
+def lesion_figures(cohort: Cohort) -> Figures:
+    """How many lesions were found, and how many false ones, in all and by size."""
+    true_sizes, found, true_owner = cohort.lesions('true_lesions')
+    sizes, right, owner = cohort.lesions('predicted_lesions')
+    num_slices, num_patients = len(cohort.slices), len(cohort.patients)
+    slices_of_each = cohort.sums(np.ones(num_slices))
+    figures: Figures = {}
+    for size, (low, high) in {'': (0, math.inf), **LESION_SIZES}.items():
+        suffix = size and f'_{size}'
+        true = (true_sizes >= low) & (true_sizes < high)
+        some = (sizes >= low) & (sizes < high)
+        wrong = statistics.patient_sums(1 - right[some], owner[some], num_patients)
+        figures |= {
+            f'lesion/sensitivity{suffix}': cohort.mean(found[true], true_owner[true], 'lesions'),
+            f'lesion/precision{suffix}': cohort.mean(right[some], owner[some], 'lesions'),
+            f'lesion/false_positives_per_slice{suffix}': cohort.ratio(
+                wrong, slices_of_each, num_slices, 'slices'
+            ),
+            f'lesion/false_positives_per_patient{suffix}': cohort.ratio(
+                wrong, np.ones(num_patients), num_patients, 'patients'
+            ),
+        }
     return figures
 
 
-def type_figures(cohort: Cohort) -> dict[str, Figure]:
-    """Figures by hemorrhage type of the diagnosis.
-
-    A slice may show several types and its mask does not tell which is where; it counts for each.
-
-    Args:
-        cohort (Cohort): The measured slices.
-
-    Returns:
-        dict[str, Figure]: Of each type ``type/<type>_dice_mean`` over its hemorrhage slices, and
-        ``type/<type>_sensitivity`` of their pixels taken together; empty where no slice's types
-        are known.
-    """
-    unknown = np.array([r.types is None for r in cohort.records])
+def type_figures(cohort: Cohort) -> Figures:
+    """Figures by hemorrhage type of the diagnosis; none where no slice's types are known."""
+    unknown = (cohort.slices['types'] == UNKNOWN).to_numpy(bool)
     if unknown.all():
         return {}
-    figures = {}
-    values = measures.dice(cohort.tp, cohort.fp, cohort.fn)
+    left_out = {'not in the diagnosis': (unknown & cohort.hemorrhage).sum()}
+    types = [split_types(cell) for cell in cohort.slices['types']]
+    dice = cohort.slices['dice'].to_numpy(float)
+    figures: Figures = {}
     for kind in HEMORRHAGE_TYPES:
-        shown = cohort.hemorrhage & [kind in (r.types or ()) for r in cohort.records]
-        left_out = {'not in the diagnosis': np.count_nonzero(unknown & cohort.hemorrhage)}
-        make = partial(cohort.figure, cases=shown.sum(), of='slices', left_out=left_out)
-        name = f'type/{kind.lower()}'
-        figures[f'{name}_dice_mean'] = make(
-            statistics.weighted_mean(cohort.weights, values[shown], cohort.owner[shown])
+        shown = cohort.hemorrhage & np.array([kind in of_slice for of_slice in types])
+        found, true = cohort.sums(cohort.tp * shown), cohort.sums((cohort.tp + cohort.fn) * shown)
+        figures[f'type/{kind.lower()}_dice_mean'] = cohort.mean(
+            dice[shown], cohort.owner[shown], 'slices', '', left_out
         )
-        figures[f'{name}_sensitivity'] = make(
-            statistics.weighted_ratio(
-                cohort.weights,
-                cohort.sums(cohort.tp * shown),
-                cohort.sums((cohort.tp + cohort.fn) * shown),
-            )
+        figures[f'type/{kind.lower()}_sensitivity'] = cohort.ratio(
+            found, true, shown.sum(), 'slices', left_out
         )
     return figures
 
 
-def calibration_figures(cohort: Cohort) -> dict[str, Figure]:
-    """Expected calibration error of the probabilities, over all pixels taken together.
-
-    Args:
-        cohort (Cohort): The measured slices.
-
-    Returns:
-        dict[str, Figure]: ``calibration/expected_error``; empty without probabilities.
-    """
-    if not all(r.calibration_gaps for r in cohort.records):
+def calibration_figures(cohort: Cohort) -> Figures:
+    """Expected calibration error over all pixels; none where a slice has no probabilities."""
+    cells = cohort.slices['calibration_gaps']
+    if (cells == '').any():
         return {}
-    gaps = np.array([r.calibration_gaps for r in cohort.records])
+    gaps = np.array([cell.split() for cell in cells], float)
     pixels = cohort.tp + cohort.fp + cohort.fn + cohort.tn
-    gaps_by_patient = np.stack([cohort.sums(column) for column in gaps.T], axis=1)
     draws = measures.expected_calibration_error(
-        cohort.weights @ gaps_by_patient, cohort.weights @ cohort.sums(pixels)
+        cohort.weights @ np.stack([cohort.sums(column) for column in gaps.T], axis=1),
+        cohort.weights @ cohort.sums(pixels),
     )
-    return {'calibration/expected_error': cohort.figure(draws, len(cohort.records), 'slices')}
+    return {'calibration/expected_error': cohort.estimate(draws, len(cells), 'slices')}
 
 
-def _mean_of_defined(values: Sequence[FloatArray]) -> FloatArray:
+def patient_table(cohort: Cohort) -> pd.DataFrame:
+    """What ``patients.csv`` holds: one row per patient, as long as ``cohort.patients``."""
+
+    def whole(values: Array) -> Array:
+        return cohort.sums(values).astype(np.int64)
+
+    def lesions(column: str) -> tuple[Array, Array]:
+        """All lesions of each patient, and the matched ones."""
+        _, matched, owner = cohort.lesions(column)
+        every, some = (
+            np.bincount(owner, weights, len(cohort.patients)) for weights in (None, matched)
+        )
+        return every, some.astype(np.int64)
+
+    shown = cohort.slices['types'].groupby(cohort.owner).agg('+'.join)
+    types = [[kind for kind in HEMORRHAGE_TYPES if kind in split_types(cell)] for cell in shown]
+    (true, found), (predicted, right) = lesions('true_lesions'), lesions('predicted_lesions')
+    return pd.DataFrame(
+        {
+            'patient': cohort.patients,
+            'slices': whole(np.ones(len(cohort.slices))),
+            'hemorrhage_slices': whole(cohort.hemorrhage),
+            'types': [join_types(kinds) for kinds in types],
+            'tp': whole(cohort.tp),
+            'fp': whole(cohort.fp),
+            'fn': whole(cohort.fn),
+            'tn': whole(cohort.tn),
+            **cohort.patient_dice(),
+            'true_px': whole(cohort.tp + cohort.fn),
+            'predicted_px': whole(cohort.tp + cohort.fp),
+            'volume_error_px': whole(cohort.fp - cohort.fn),
+            'volume_error_ml': cohort.sums(
+                (cohort.fp - cohort.fn) * cohort.slices['pixel_volume'].to_numpy(float)
+            ),
+            'score': cohort.patient_score,
+            'true_lesions': true,
+            'found_lesions': found,
+            'false_lesions': predicted - right,
+        }
+    )
+
+
+def _mean_of_defined(values: list[FloatArray]) -> FloatArray:
     """``np.nanmean`` over classes, without its warning where all are nan."""
     stacked = np.stack(values)
     defined = ~np.isnan(stacked)
     count = defined.sum(axis=0)
     total = np.where(defined, stacked, 0).sum(axis=0)
     return np.where(count == 0, np.nan, total / np.maximum(count, 1))
-
-
-def _count_lesions(
-    cohort: Cohort, which: str, low: float, high: float
-) -> tuple[FloatArray, FloatArray]:
-    """By patient, the lesions of a size and those of them that are matched."""
-    lesions = [[m for size, m in getattr(r, which) if low <= size < high] for r in cohort.records]
-    return cohort.sums([len(matched) for matched in lesions]), cohort.sums(
-        [sum(matched) for matched in lesions]
-    )
-
-
-def _check_operating_point(operating_point: OperatingPoint, cohort: Cohort) -> None:
-    if math.isnan(operating_point.slice) or math.isnan(operating_point.patient):
-        raise ValueError(
-            'the operating point is undefined: among the patients that it was to be chosen on, all '
-            'or none have hemorrhage; choose it on others'
-        )
-    if operating_point.score != cohort.score_kind:
-        raise ValueError(
-            f'the operating point is a threshold for the {operating_point.score}, but the slices '
-            f'are scored by {cohort.score_kind}; choose it on scores of the same kind'
-        )
-    if shared := sorted(set(operating_point.patients) & set(cohort.patients.tolist())):
-        raise ValueError(
-            f'the operating point was chosen on patients that are tested here '
-            f'({", ".join(shared[:5])}); choose it on validation patients only'
-        )

@@ -6,21 +6,24 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from cranium.errors import CraniumError
 from cranium.evaluation import comparison
-from cranium.evaluation.records import SliceRecord, replace
+from cranium.evaluation.records import slice_table
+
+from .slices import record
 
 
 def run(dice_of_patients, healthy=1):
-    """A slice a patient, 1000 pixels of hemorrhage, of which those found give the Dice."""
-    made = []
+    """One slice per patient, 1000 pixels of hemorrhage, of which those found give the Dice."""
+    rows = []
     for index, dice in enumerate(dice_of_patients):
         fn = round(1000 * (1 - dice) * 2 / (2 - dice))
-        made.append(SliceRecord(f'{index:03d}', 1, 1000 - fn, 0, fn, 9000))
-    return made + [SliceRecord(f'9{n:02d}', 1, 0, 0, 0, 10_000) for n in range(healthy)]
+        rows.append(record(f'{index:03d}', 1, 1000 - fn, 0, fn, 9000))
+    return slice_table(rows + [record(f'9{n:02d}', 1, 0, 0, 0, 10_000) for n in range(healthy)])
 
 
-def dice(records):
-    return np.array([r.dice for r in records if r.hemorrhage])
+def dice(slices):
+    return slices.dice.dropna().to_numpy()
 
 
 RNG = np.random.default_rng(0)
@@ -116,29 +119,29 @@ class TestHolm:
 
 class TestBadInput:
     def test_one_run(self):
-        with pytest.raises(ValueError, match='two runs'):
+        with pytest.raises(CraniumError, match='two runs'):
             comparison.compare_runs([run(BASE)])
 
     def test_other_slices(self):
-        with pytest.raises(ValueError, match='not tested on the same slices; 1 are in one only'):
+        with pytest.raises(CraniumError, match='not tested on the same slices; 1 are in one only'):
             comparison.compare_runs([run(BASE), run(BASE, healthy=2)])
 
     def test_other_masks(self):
         other = run(BASE)
-        other[0] = replace(other[0], fn=other[0].fn + 1)
-        with pytest.raises(ValueError, match=r'same masks; 1 differ, first 000_001'):
+        other.loc[0, 'fn'] += 1
+        with pytest.raises(CraniumError, match=r'same masks; 1 differ, first 000_001'):
             comparison.compare_runs([run(BASE), other])
 
     def test_other_pixels_ignored(self):
         other = run(BASE)
-        other[0] = replace(other[0], tn=other[0].tn - 1)
-        with pytest.raises(ValueError, match=r'same masks; 1 differ, first 000_001'):
+        other.loc[0, 'tn'] -= 1
+        with pytest.raises(CraniumError, match=r'same masks; 1 differ, first 000_001'):
             comparison.compare_runs([run(BASE), other])
 
     def test_no_hemorrhage(self):
-        with pytest.raises(ValueError, match='fewer than two patients'):
+        with pytest.raises(CraniumError, match='fewer than two patients'):
             comparison.compare_runs([run([0.5]), run([0.5])])
 
     def test_unknown_measure(self):
-        with pytest.raises(ValueError, match='choose from authors_dice, volume_dice'):
+        with pytest.raises(CraniumError, match='choose from authors_dice, volume_dice'):
             comparison.compare_runs([run(BASE), run(BASE)], ['mIoU'])

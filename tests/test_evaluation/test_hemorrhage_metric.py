@@ -2,13 +2,12 @@
 
 import copy
 import functools
-import json
+import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
@@ -20,13 +19,17 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 from torch.utils.data import Dataset
 
-from cranium.evaluation import measures, results
+from cranium.errors import CraniumError
+from cranium.evaluation import hemorrhage_metric, results
 from cranium.evaluation.hemorrhage_metric import LOGGED, HemorrhageMetric
+from cranium.manifest import COLUMNS, write_manifest
 
 from . import two_processes
 from .masks import blobs, perturbed, real_masks
 
 META = {'classes': ('background', 'hemorrhage'), 'palette': [[0, 0, 0], [255, 0, 0]]}
+
+NUMBERS = itertools.count()
 
 
 def data_sample(name, truth, prediction, logits=None, **about):
@@ -73,6 +76,7 @@ class Echo(BaseModel):
 
 
 def evaluate(*metrics, of=None):
+    MessageHub.get_instance(f'no run {next(NUMBERS)}')  # the newest counts; no other test's run
     evaluator = Evaluator(list(metrics))
     evaluator.dataset_meta = META
     return evaluator.offline_evaluate(of or samples(), chunk_size=2)
@@ -106,19 +110,6 @@ class TestIoUMetric:
             assert figures[f'm{key}'].value == pytest.approx(100 * theirs[key].mean(), abs=1e-10)
         assert figures['aAcc'].value == pytest.approx(100 * theirs['aAcc'], abs=1e-10)
 
-    @settings(deadline=None)
-    @given(st.integers(2, 6), st.integers(0, 2**32 - 1))
-    def test_counts_of_any_labels(self, num_classes, seed):
-        rng = np.random.default_rng(seed)
-        truth, prediction = rng.integers(0, num_classes, (2, 9, 7))
-        truth[rng.random(truth.shape) < 0.1] = 255
-        tensors = torch.from_numpy(prediction), torch.from_numpy(truth)
-        theirs = IoUMetric.intersect_and_union(*tensors, num_classes, 255)
-        confusion = measures.confusion_matrix(truth, prediction, num_classes)
-        tp, fp, fn, _ = measures.class_counts(confusion)
-        for ours, area in zip((tp, tp + fp + fn, tp + fp, tp + fn), theirs):
-            assert ours.tolist() == area.tolist()
-
     def test_a_class_that_is_nowhere(self):
         empty = np.zeros((5, 5), int)
         only = [data_sample('049_001', empty, empty)]
@@ -143,30 +134,44 @@ class TestIoUMetric:
         assert rounded({key: ours[key] for key in theirs}) == rounded(theirs)
 
 
+def report(folder, samples, **options):
+    """Evaluate samples and read back what was written."""
+    evaluate(HemorrhageMetric(report=True, results_dir=str(folder), **options), of=samples)
+    return results.read_results(folder)
+
+
 class TestProbabilities:
     TRUTH = np.array([[0, 1, 1, 0]])
 
-    def score(self, logits, tmp_path):
-        sample = data_sample('049_001', self.TRUTH, 0 * self.TRUTH, np.float32(logits))
-        evaluate(HemorrhageMetric(report=True, results_dir=str(tmp_path)), of=[sample])
-        return results.read_results(tmp_path).records[0].score
+    def sample(self, logits, name='049_001', **about):
+        return data_sample(name, self.TRUTH, 0 * self.TRUTH, np.float32(logits), **about)
+
+    def score(self, logits, tmp_path, **about):
+        return report(tmp_path, [self.sample(logits, **about)]).slices.score[0]
 
     def test_two_logits(self, tmp_path):
         logits = [[[0, 1, 2, 3]], [[2, 2, 2, 2]]]
         assert self.score(logits, tmp_path) == 2  # the highest difference
 
-    def test_one_output_is_a_probability_already(self, tmp_path):
-        # What BaseSegmentor.postprocess_result does where there is one output.
-        probability = torch.tensor([[[-3.0, 1, 0, -1]]]).sigmoid()
+    def one_output(self, logits):
+        """What BaseSegmentor.postprocess_result does where there is one output."""
+        probability = torch.tensor([[logits]]).sigmoid()
         sample = data_sample('049_001', self.TRUTH, 0 * self.TRUTH, probability.numpy())
         sample.pred_sem_seg = PixelData(data=(probability > 0.3).to(probability))
-        evaluate(HemorrhageMetric(report=True, results_dir=str(tmp_path)), of=[sample])
-        (record,) = results.read_results(tmp_path).records
-        assert record.score == pytest.approx(1)
-        assert (record.tp, record.fp) == (2, 0)
+        return sample
+
+    def test_one_output_is_a_probability_already(self, tmp_path):
+        (row,) = report(tmp_path, [self.one_output([-3.0, 1, 0, -1])]).slices.itertuples()
+        assert row.score == pytest.approx(1)
+        assert (row.tp, row.fp) == (2, 0)
+
+    def test_one_output_that_is_certain(self, tmp_path):
+        found = report(tmp_path, [self.one_output([-200.0, 99, 0, -1])])
+        assert 36 < found.slices.score[0] < 37
+        assert found.figures['patient/authors_dice'].value == 1
 
     def test_three_outputs(self, tmp_path):
-        with pytest.raises(ValueError, match=r'049_001\.png: the model has 3 outputs'):
+        with pytest.raises(CraniumError, match=r'049_001\.png: the model has 3 outputs'):
             self.score(np.zeros((3, 1, 4)), tmp_path)
 
     def test_confident_slices_do_not_tie(self, tmp_path):
@@ -175,46 +180,38 @@ class TestProbabilities:
         assert scores == [50, 60]
 
     def test_pixels_to_ignore_do_not_score(self, tmp_path):
-        sample = data_sample(
-            '049_001',
-            np.array([[0, 1, 1, 255]]),
-            0 * self.TRUTH,
-            np.float32([[[0] * 4], [[1, 2, 3, 9]]]),
-        )
-        evaluate(HemorrhageMetric(report=True, results_dir=str(tmp_path)), of=[sample])
-        assert results.read_results(tmp_path).records[0].score == 3
+        sample = self.sample([[[0] * 4], [[1, 2, 3, 9]]])
+        sample.gt_sem_seg = PixelData(data=torch.tensor([[[0, 1, 1, 255]]]))
+        assert report(tmp_path, [sample]).slices.score[0] == 3
 
     def test_score_of_the_segmentor(self, tmp_path):
-        sample = data_sample(
-            '049_001', self.TRUTH, 0 * self.TRUTH, np.float32([[[0] * 4], [[1] * 4]])
-        )
-        sample.set_metainfo({'slice_score': -2.5})
-        evaluate(HemorrhageMetric(report=True, results_dir=str(tmp_path)), of=[sample])
-        assert results.read_results(tmp_path).records[0].score == -2.5
+        assert self.score([[[0] * 4], [[1] * 4]], tmp_path, slice_score=-2.5) == -2.5
 
     def test_slices_of_a_scan_score_together(self, tmp_path):
         samples = [
-            data_sample(name, self.TRUTH, 0 * self.TRUTH, np.float32([[[0] * 4], [[high] * 4]]))
+            self.sample([[[0] * 4], [[high] * 4]], name)
             for name, high in (('049_003', 0), ('050_001', 8), ('049_004', 6))
         ]
-        metric = HemorrhageMetric(report=True, results_dir=str(tmp_path), score_smoothing=1.0)
-        evaluate(metric, of=samples)
-        scores = {r.name: r.score for r in results.read_results(tmp_path).records}
-        expected = {'049_003': 2.2652, '049_004': 3.7348, '050_001': 8}
-        assert scores == pytest.approx(expected, abs=1e-4)
+        found = report(tmp_path, samples, score_smoothing=1.0)
+        assert found.slices.score.tolist() == pytest.approx([2.2652, 3.7348, 8], abs=1e-4)
+        assert found.slices.score_raw.tolist() == [0, 6, 8]
+        assert found.operating_point.score_smoothing == 1
 
-    def test_nan(self, tmp_path):
-        with pytest.raises(ValueError, match='049_001: some probabilities are nan'):
-            self.score([[[np.nan, 0, 0, 0]], [[0, 0, 0, 0]]], tmp_path)
+    def test_a_model_that_has_diverged_ends_neither_training_nor_test(self, tmp_path):
+        broken = self.sample([[[np.nan] * 4], [[0] * 4]])
+        sound = self.sample([[[0] * 4], [[1] * 4]], '050_001')
+        assert np.isnan(evaluate(HemorrhageMetric(), of=[broken])['detection/slice_auc'])
+        found = report(tmp_path, [broken, sound])
+        assert any('the model has diverged' in warning for warning in found.warnings)
+        assert np.isnan(found.figures['detection/slice_auc'].value)
+        assert found.figures['patient/authors_dice'].value == 0
 
     def test_a_slice_that_is_ignored_throughout(self, tmp_path):
         logits = np.float32([[[0, 0, 0, 0]], [[2, 2, 2, 2]]])
-        metric = HemorrhageMetric(report=True, results_dir=str(tmp_path))
         kept = data_sample('049_001', self.TRUTH, self.TRUTH, logits)
         unlabelled = data_sample('049_002', 0 * self.TRUTH + 255, self.TRUTH, logits)
-        evaluate(metric, of=[kept, unlabelled])
-        found = results.read_results(tmp_path)
-        assert [record.name for record in found.records] == ['049_001']
+        found = report(tmp_path, [kept, unlabelled])
+        assert found.slices.slice.tolist() == [1]
         assert any(warning.startswith('1 slices were left out') for warning in found.warnings)
 
     def test_without_logits_the_area_is_the_score(self):
@@ -233,32 +230,31 @@ class TestBadInput:
             (data_sample('049_001', MASK + 2, MASK), '049_001: the truth holds the labels'),
             (data_sample('049_001', MASK + 300, MASK), '049_001: the truth holds the labels'),
             (data_sample('049_001', MASK, MASK - 1), '049_001: the prediction holds the labels'),
-            (data_sample('image', MASK, MASK), r'image\.png: the name does not tell patient'),
+            (data_sample('image', MASK, MASK), r'image\.png: expected a name of the form'),
         ],
     )
     def test_names_the_slice(self, sample, message, tmp_path):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(CraniumError, match=message):
             evaluate(HemorrhageMetric(output_dir=str(tmp_path)), of=[sample])
         assert not list(tmp_path.iterdir())
 
     def test_a_slice_twice(self):
-        with pytest.raises(ValueError, match='measured more than once, first 049_001'):
+        with pytest.raises(CraniumError, match='measured more than once, first 049_001'):
             evaluate(HemorrhageMetric(), of=[data_sample('049_001', self.MASK, self.MASK)] * 2)
 
     def test_other_classes(self):
         metric = HemorrhageMetric()
         metric.dataset_meta = {'classes': ('road', 'car', 'sky')}
-        with pytest.raises(ValueError, match='road, car, sky'):
+        with pytest.raises(CraniumError, match='road, car, sky'):
             metric.process({}, [])
 
     def test_missing_files_stop_a_run_at_its_start(self):
         for option in ('diagnosis', 'operating_point'):
-            with pytest.raises(FileNotFoundError, match='missing'):
+            with pytest.raises((CraniumError, FileNotFoundError), match='missing'):
                 HemorrhageMetric(**{option: 'missing.file'})
 
     def test_a_report_needs_a_place(self):
-        MessageHub.get_instance('outside of any run')  # another test's run is not ours
-        with pytest.raises(ValueError, match='needs results_dir'):
+        with pytest.raises(CraniumError, match='needs results_dir'):
             evaluate(HemorrhageMetric(report=True), of=samples()[:1])
 
 
@@ -274,13 +270,9 @@ def test_patient_and_slice_of_the_sample_come_before_its_name():
 def test_types_come_from_the_diagnosis(tmp_path):
     (tmp_path / 'diagnosis.csv').write_text(
         'PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,'
-        'Subdural\n49,2,0,0,0,1,0\n'
+        'Subdural,No_Hemorrhage,Fracture_Yes_No\n49,2,0,0,0,1,0,0,0\n'
     )
-    metric = HemorrhageMetric(
-        report=True, results_dir=str(tmp_path), diagnosis=str(tmp_path / 'diagnosis.csv')
-    )
-    evaluate(metric)
-    found = results.read_results(tmp_path)
+    found = report(tmp_path, samples(), diagnosis=str(tmp_path / 'diagnosis.csv'))
     assert found.figures['type/epidural_dice_mean'].cases == 1
     assert any('does not know 14 of the slices' in warning for warning in found.warnings)
 
@@ -302,6 +294,31 @@ def test_validation_logs_a_handful():
     assert next(iter(evaluate(HemorrhageMetric(prefix='val')))) == 'val/aAcc'
 
 
+class TestAgain:
+    """A test into the folder of an earlier one."""
+
+    def test_only_the_new_masks_are_there(self, tmp_path):
+        report(tmp_path, samples()[:6])
+        (tmp_path / 'masks/mine.txt').touch()
+        (tmp_path / 'masks/my picture.png').touch()
+        found = report(tmp_path, samples()[:2])
+        names = sorted(file.name for file in (tmp_path / 'masks').iterdir())
+        assert names == ['049_001.png', '049_002.png', 'mine.txt', 'my picture.png']
+        assert any('holds 1 PNG files that this run did not' in text for text in found.warnings)
+
+    def test_nothing_is_removed_from_a_folder_of_the_user(self, tmp_path):
+        for chosen in (samples()[:4], samples()[:1]):
+            found = report(tmp_path / 'results', chosen, output_dir=str(tmp_path / 'out'))
+        assert len(list((tmp_path / 'out').iterdir())) == 4
+        assert any('out holds 3 PNG files' in warning for warning in found.warnings)
+
+    def test_the_old_summary_does_not_outlast_the_first_slice(self, tmp_path):
+        report(tmp_path, samples()[:4])
+        metric = HemorrhageMetric(report=True, results_dir=str(tmp_path))
+        metric.process({}, [samples()[0].to_dict()])
+        assert not (tmp_path / 'summary.json').exists()
+
+
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
     """A run of mmengine with a checkpoint and a prepared tree."""
@@ -311,7 +328,11 @@ def run(tmp_path_factory):
         for patient in patients:
             (folder / f'data/images/{split}/{patient}_001.png').touch()
     (folder / 'data/splits.json').write_text('{"protocol": "slice"}')
-    torch.save({'state_dict': {}}, folder / 'best_dice.pth')
+    row = dict.fromkeys(COLUMNS, '') | {'hemorrhage_pixels': 0}
+    rows = [row | {'patient': '049', 'slice': 2, 'types': 'Epidural+Subdural'}]
+    write_manifest(pd.DataFrame(rows), folder / 'data')
+    made = {'version': '1.0', 'commit': 'abc', 'training_patients': ['050', '090']}
+    torch.save({'state_dict': {}, 'meta': {'cranium': made}}, folder / 'best_dice.pth')
 
     def loader(split):
         where = {'data_root': str(folder / 'data'), 'data_prefix': {'img_path': f'images/{split}'}}
@@ -338,35 +359,48 @@ def run(tmp_path_factory):
             'test_dataloader': loader('val'),
         },
     )
-    return runner.test(), folder
+    metrics = runner.test()
+    return metrics, folder, results.read_results(folder / 'work')
 
 
 class TestRun:
     def test_files_are_in_the_work_directory(self, run):
-        metrics, folder = run
-        found = results.read_results(folder / 'work')
+        metrics, folder, found = run
         assert {name: found.figures[name].value for name in LOGGED} == metrics
-        assert sorted(file.name for file in (folder / 'work/evaluation').iterdir()) == [
-            'masks',
-            'patients.csv',
-            'slices.csv',
-            'summary.json',
-        ]
+        names = sorted(file.name for file in (folder / 'work/evaluation').iterdir())
+        assert names == ['masks', 'patients.csv', 'slices.csv', 'summary.json']
         assert len(list((folder / 'work/evaluation/masks').iterdir())) == len(samples())
 
     def test_provenance(self, run):
-        _, folder = run
-        about = json.loads((folder / 'work/evaluation/summary.json').read_text())['provenance']
+        about = run[2].provenance
         assert about['protocol'] == 'slice'
         assert len(about['splits']['sha256']) == len(about['checkpoint']['sha256']) == 64
-        assert about['trained_on'] == ['049'] and about['chosen_on_test'] is True
+        assert about['chosen_on_test'] is True
         assert about['versions']['mmsegmentation'] and 'CraniumDataset' in about['config']
 
+    def test_the_checkpoint_says_whom_it_was_trained_on(self, run):
+        """Not the config of the test, which would say 049."""
+        about = run[2].provenance
+        assert about['trained_on'] == ['050'] and about['trained_on_by'] == 'checkpoint'
+        assert about['checkpoint']['commit'] == 'abc'
+
+    def test_types_come_from_the_manifest_of_the_data_set(self, run):
+        types = run[2].slices.set_index(['patient', 'slice']).types
+        assert types['049', 2] == 'Epidural+Subdural' and types['049', 3] == 'unknown'
+
     def test_warnings(self, run):
-        _, folder = run
-        warnings = '\n'.join(results.read_results(folder / 'work').warnings)
-        for part in ('Split by slices', '(049)', 'chosen as the best on these very data'):
+        warnings = '\n'.join(run[2].warnings)
+        for part in ('Split by slices', '(050)', 'chosen as the best on these very data'):
             assert part in warnings
+
+
+@pytest.mark.parametrize('content', [{'state_dict': {}}, {'meta': {}}, [1]])
+def test_a_checkpoint_that_does_not_name_its_patients(tmp_path, content):
+    torch.save(content, tmp_path / 'a.pth')
+    assert hemorrhage_metric._training(str(tmp_path / 'a.pth')) is None
+    (tmp_path / 'b.pth').write_bytes(b'no checkpoint')
+    assert hemorrhage_metric._training(str(tmp_path / 'b.pth')) is None
+    assert hemorrhage_metric._training('nowhere.pth') is hemorrhage_metric._training(None) is None
 
 
 def test_two_processes_give_the_figures_of_one(tmp_path):
@@ -374,5 +408,6 @@ def test_two_processes_give_the_figures_of_one(tmp_path):
     torch.multiprocessing.spawn(two_processes.evaluate, (2, str(tmp_path), META), nprocs=2)
     evaluate(HemorrhageMetric(report=True, results_dir=f'{tmp_path}/one'))
     one, two = (results.read_results(tmp_path / name) for name in ('one', 'two'))
-    assert len(two.records) == 15
+    assert len(two.slices) == 15
     assert repr(two.figures) == repr(one.figures)
+    assert len(list((tmp_path / 'two/masks').iterdir())) == 15

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cranium.errors import CraniumError
 from cranium.evaluation import masks
 
 from .masks import blobs, perturbed
@@ -36,82 +37,86 @@ def compare(folder, **options):
 
 
 def test_png(folders):
-    found = compare(folders)
-    assert [record.name for record in found.records] == ['049_001', '049_002', '049_003']
-    assert all(0 < record.dice < 1 for record in found.records)
-    assert found.records[0].truth_file == str(folders / 'truth/049_001.png')
-    assert found.records[0].unit == 'px' and not found.warnings
+    slices, warnings = compare(folders)
+    assert list(slices.slice) == [1, 2, 3] and set(slices.patient) == {'049'}
+    assert ((slices.dice > 0) & (slices.dice < 1)).all()
+    assert slices.truth_file[0] == str(folders / 'truth/049_001.png')
+    assert slices.unit[0] == 'px' and not warnings
 
 
 def test_images_are_named_where_they_are(folders):
     save(folders / 'images', '049_002', np.zeros((4, 4)))
-    found = compare(folders, images=folders / 'images').records
-    assert [bool(record.image_file) for record in found] == [False, True, False]
-    (warning,) = compare(folders, images=folders / 'images').warnings
+    slices, (warning,) = compare(folders, images=folders / 'images')
+    assert slices.image_file.tolist() == ['', str(folders / 'images/049_002.png'), '']
     assert warning.startswith('2 slices have no image') and '049_001, 049_003' in warning
 
 
 def test_an_image_is_named_as_its_mask_is(tmp_path):
     for kind in ('truth', 'prediction', 'images'):
-        save(tmp_path / kind, '049_7', np.eye(5))
-    (record,) = compare(tmp_path, images=tmp_path / 'images').records
-    assert record.name == '049_007' and record.image_file.endswith('images/049_7.png')
+        save(tmp_path / kind, '49_7', np.eye(5))
+    slices, _ = compare(tmp_path, images=tmp_path / 'images')
+    assert (slices.patient[0], slices.slice[0]) == ('049', 7)
+    assert slices.image_file[0].endswith('images/49_7.png')
 
 
 def test_masks_that_are_ignored_throughout_are_counted(folders):
     save(folders / 'truth', '049_002', np.full((64, 48), 255))
-    (warning,) = compare(folders).warnings
+    _, (warning,) = compare(folders)
     assert warning.startswith('1 true masks are 255 throughout') and '049_002' in warning
 
 
 def test_a_volume_is_evaluated_slice_by_slice(folders):
-    truth, prediction = (
-        np.stack([np.asarray(Image.open(f)) for f in sorted((folders / kind).iterdir())], axis=-1)
-        for kind in ('truth', 'prediction')
-    )
-    flat = compare(folders).records
-    save_nifti(folders / 'truth3d', '049.nii.gz', truth, (0.5, 0.5, 5.0))
-    save_nifti(folders / 'prediction3d', '049.nii.gz', prediction, (0.5, 0.5, 5.0))
-    found = masks.compare_folders(folders / 'prediction3d', folders / 'truth3d').records
-    for record, other in zip(found, flat):
-        assert (record.name, record.tp, record.fp) == (other.name, other.tp, other.fp)
-        assert record.true_lesions == other.true_lesions
-        assert record.unit == 'mm' and record.assd == pytest.approx(other.assd / 2)
-        assert record.pixel_volume == pytest.approx(0.5 * 0.5 * 5 / 1000)
+    flat, _ = compare(folders)
+    for kind in ('truth', 'prediction'):
+        slices = [np.asarray(Image.open(file)) for file in sorted((folders / kind).iterdir())]
+        volume = np.stack(slices, axis=-1)
+        save_nifti(folders / f'{kind}3d', '49.nii.gz', volume, (0.5, 0.5, 5.0))
+    found, _ = masks.compare_folders(folders / 'prediction3d', folders / 'truth3d')
+    for name in ('patient', 'slice', 'tp', 'fp', 'true_lesions'):
+        assert found[name].tolist() == flat[name].tolist()
+    assert set(found.unit) == {'mm'} and set(found.truth_file) == {''}
+    assert found.assd.to_numpy() == pytest.approx(flat.assd.to_numpy() / 2)
+    assert found.pixel_volume.to_numpy() == pytest.approx(0.5 * 0.5 * 5 / 1000)
 
 
 def test_a_nifti_slice(tmp_path):
     for kind in ('truth', 'prediction'):
         save_nifti(tmp_path / kind, '049_007.nii', np.eye(5)[..., None], (2.0, 2.0, 1.0))
-    (record,) = compare(tmp_path).records
-    assert record.name == '049_007' and record.dice == 1
+    slices, _ = compare(tmp_path)
+    assert slices[['slice', 'dice']].to_numpy().tolist() == [[7, 1]]
 
 
 class TestBadInput:
     def test_missing_prediction(self, folders):
         (folders / 'prediction/049_002.png').unlink()
-        with pytest.raises(ValueError, match='no prediction for 1 of 3 true masks, first 049_002'):
+        with pytest.raises(CraniumError, match='no prediction for 1 of 3 true masks'):
             compare(folders)
 
     def test_missing_truth_is_counted(self, folders):
         (folders / 'truth/049_002.png').unlink()
-        found = compare(folders)
-        assert found.without_truth == ['049_002'] and len(found.records) == 2
-        assert '1 predictions have no true mask' in found.warnings[0]
+        slices, (warning,) = compare(folders)
+        assert len(slices) == 2
+        assert warning == '1 predictions have no true mask and were left out, first 049_002.'
+
+    def test_another_name(self, tmp_path):
+        for kind in ('truth', 'prediction'):
+            save(tmp_path / kind, '049_001_0000', np.eye(5))
+        with pytest.raises(CraniumError, match=r'049_001_0000\.png: expected .* 049_021\.png'):
+            compare(tmp_path)
 
     def test_other_size(self, folders):
         save(folders / 'prediction', '049_002', np.zeros((3, 3)))
-        with pytest.raises(ValueError, match=r'prediction/049_002\.png: .* shape \(3, 3\)'):
+        with pytest.raises(CraniumError, match=r'prediction/049_002\.png: .* shape \(3, 3\)'):
             compare(folders)
 
     def test_prediction_of_0_and_255(self, folders):
         save(folders / 'prediction', '049_002', 255 * np.eye(64, 48))
-        with pytest.raises(ValueError, match=r'prediction/049_002\.png .* labels \[255\]'):
+        with pytest.raises(CraniumError, match=r'prediction/049_002\.png .* labels \[255\]'):
             compare(folders)
 
     def test_truth_of_0_and_255_is_not_taken_for_ignored(self, folders):
         save(folders / 'truth', '049_002', 255 * np.eye(64, 48))
-        with pytest.raises(ValueError, match=r'truth/049_002\.png: the mask holds 255 but no 1'):
+        with pytest.raises(CraniumError, match=r'truth/049_002\.png: the mask holds 255 but no 1'):
             compare(folders)
 
     def test_other_spacing_or_orientation(self, tmp_path):
@@ -122,12 +127,12 @@ class TestBadInput:
         }.items():
             save_nifti(tmp_path / name, '049.nii.gz', np.ones((3, 3, 2)), spacing)
         for name in ('a', 'b'):
-            with pytest.raises(ValueError, match=r'049\.nii\.gz: spacing or orientation'):
+            with pytest.raises(CraniumError, match=r'049\.nii\.gz: spacing or orientation'):
                 masks.compare_folders(tmp_path / name, tmp_path / 'truth')
 
     def test_colours(self, folders):
         save(folders / 'prediction', '049_002', np.zeros((64, 48, 3)))
-        with pytest.raises(ValueError, match=r'049_002\.png: a picture in colours'):
+        with pytest.raises(CraniumError, match=r'049_002\.png: a picture in colours'):
             compare(folders)
 
     def test_not_a_png(self, folders):
@@ -145,12 +150,12 @@ class TestBadInput:
         nibabel = pytest.importorskip('nibabel')
         image = nibabel.Nifti1Image(np.full((3, 3), 0.5, np.float32), np.eye(4))
         nibabel.save(image, tmp_path / '049_001.nii')
-        with pytest.raises(ValueError, match='not whole numbers'):
+        with pytest.raises(CraniumError, match='not whole numbers'):
             masks.read_mask(tmp_path / '049_001.nii')
 
     def test_two_files_of_one_name(self, folders):
         (folders / 'truth/049_001.nii').touch()
-        with pytest.raises(ValueError, match='is there as well'):
+        with pytest.raises(CraniumError, match='is there as well'):
             compare(folders)
 
     def test_no_folder_and_no_masks(self, folders):
@@ -158,5 +163,5 @@ class TestBadInput:
             masks.compare_folders(folders / 'prediction', folders / 'nowhere')
         (folders / 'empty').mkdir()
         (folders / 'empty/.DS_Store').touch()
-        with pytest.raises(ValueError, match='no masks in it'):
+        with pytest.raises(CraniumError, match='no masks in it'):
             masks.compare_folders(folders / 'prediction', folders / 'empty')

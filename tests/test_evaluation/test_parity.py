@@ -1,7 +1,5 @@
 """The measures against second implementations: scikit-learn, MONAI and brute force."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,9 +15,9 @@ from .masks import blobs, mask_pairs, perturbed, real_masks
 @given(mask_pairs())
 def test_overlap_equals_scikit_learn(pair):
     truth, prediction = (mask.ravel() for mask in pair)
-    confusion = measures.confusion_matrix(truth, prediction)
-    assert np.array_equal(confusion, metrics.confusion_matrix(truth, prediction, labels=[0, 1]))
-    (tn, fp), (fn, tp) = confusion
+    tp, fp, fn, tn = measures.count_pixels(*measures.binary_masks(truth, prediction))
+    expected = metrics.confusion_matrix(truth, prediction, labels=[0, 1])
+    assert [[tn, fp], [fn, tp]] == expected.tolist()
     options = {'zero_division': np.nan}
     assert [
         measures.dice(tp, fp, fn),
@@ -38,20 +36,6 @@ def test_overlap_equals_scikit_learn(pair):
         abs=1e-12,
         nan_ok=True,
     )
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.data(), st.integers(2, 60))
-def test_detection_equals_scikit_learn(data, count):
-    truth = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
-    score = np.array(data.draw(st.lists(st.integers(0, 9), min_size=count, max_size=count))) / 9
-    if truth.all() or not truth.any():
-        return
-    assert measures.roc_auc(truth, score) == metrics.roc_auc_score(truth, score)
-    assert measures.average_precision(truth, score) == metrics.average_precision_score(truth, score)
-    pairs = list(itertools.product(score[truth], score[~truth]))
-    wins = sum((p > n) + 0.5 * (p == n) for p, n in pairs)
-    assert measures.roc_auc(truth, score) == pytest.approx(wins / len(pairs))
 
 
 @pytest.mark.parametrize('bins', [1, 10, 15])

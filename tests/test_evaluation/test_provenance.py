@@ -43,10 +43,32 @@ def test_versions_leave_out_what_is_not_installed(monkeypatch):
 
 
 def test_unseen_patients(tree):
-    about = provenance.describe_run(config(tree), {'051'})
+    about = provenance.describe_run(config(tree), {'051'}, {'training_patients': ['049', '050']})
     assert about['trained_on'] == [] and about['protocol'] == 'patient'
-    assert about['experiment']['name'] == 'unet'
+    assert about['trained_on_by'] == 'checkpoint' and about['experiment']['name'] == 'unet'
     assert provenance.warnings(about) == []
+
+
+def test_the_checkpoint_knows_better_than_the_config(tree):
+    about = provenance.describe_run(config(tree), {'049', '051'}, {'training_patients': ['051']})
+    assert about['trained_on'] == ['051']
+    assert '1 of the tested patients were also trained on (051)' in provenance.warnings(about)[0]
+
+
+def test_an_older_checkpoint_leaves_it_to_the_config_and_says_so(tree):
+    for training in (None, {'version': '0.1'}):
+        about = provenance.describe_run(config(tree), {'051'}, training)
+        assert about['trained_on'] == [] and about['trained_on_by'] == 'config'
+        (warning,) = provenance.warnings(about)
+        assert warning.startswith('The checkpoint does not name its training patients')
+
+
+def test_what_the_checkpoint_is_of_is_kept(tree):
+    (tree / 'a.pth').write_bytes(b'x')
+    made = {'commit': 'abc', 'data_sha256': 'd', 'training_patients': []}
+    about = provenance.describe_run({'load_from': str(tree / 'a.pth')}, (), made)
+    kept = {key: about['checkpoint'][key] for key in ('commit', 'data_sha256')}
+    assert kept == {'commit': 'abc', 'data_sha256': 'd'}
 
 
 def test_what_a_results_table_says_of_an_experiment():
@@ -68,7 +90,7 @@ def test_what_a_results_table_says_of_an_experiment():
 def test_tested_on_training_patients(tree):
     about = provenance.describe_run(config(tree), {'050', '051'})
     assert about['trained_on'] == ['050']
-    assert '1 of the tested patients were also trained on (050)' in provenance.warnings(about)[0]
+    assert '1 of the tested patients were also trained on (050)' in provenance.warnings(about)[1]
 
 
 def test_only_the_patients_that_were_chosen_are_trained_on(tree):
@@ -76,10 +98,16 @@ def test_only_the_patients_that_were_chosen_are_trained_on(tree):
     assert about['trained_on'] == []
 
 
-@pytest.mark.parametrize('patients', [[49], ['49'], ['049']])
+@pytest.mark.parametrize('patients', [[49], ['49'], ['049'], 49])
 def test_patients_are_chosen_by_number_or_name(tree, patients):
     about = provenance.describe_run(config(tree, patients=patients), {'049', '050'})
     assert about['trained_on'] == ['049']
+
+
+def test_a_data_set_of_the_whole_tree(tree):
+    whole = config(tree, patients=['050', '051'])
+    whole['train_dataloader']['dataset']['data_prefix']['img_path'] = 'images'
+    assert provenance.describe_run(whole, {'049', '051'})['trained_on'] == ['051']
 
 
 def test_a_wrapped_data_set_is_looked_into(tree):
@@ -103,7 +131,7 @@ def test_a_checkpoint_chosen_on_the_tested_data(tree):
     on_test = provenance.describe_run(config(tree, test='test') | best, ())
     last = provenance.describe_run(config(tree) | {'load_from': 'iter_20000.pth'}, ())
     assert [about['chosen_on_test'] for about in (on_val, on_test, last)] == [True, False, False]
-    assert 'flatter' in provenance.warnings(on_val)[0]
+    assert 'flatter' in provenance.warnings(on_val)[-1]
 
 
 @pytest.mark.parametrize('text', [None, '', '[]', '{'])

@@ -1,24 +1,30 @@
-"""tools/compare.py as typed."""
+"""``cranium compare``."""
 
-from .commands import call
+import pytest
+
+from cranium.cli.compare import MEASURES, command
+from cranium.errors import CraniumError
+from cranium.evaluation import comparison
+
+from .commands import invoke
 
 
 def test_two_runs(evaluated):
     folder, _ = evaluated
-    done = call('compare', folder / 'results-bad', folder / 'results-good')
-    assert done.returncode == 0, done.stderr
-    assert 'authors_dice of 4 patients with hemorrhage' in done.stdout
-    assert 'cannot decide' in done.stdout  # four patients never can: P is at least 1/8
+    output = invoke(command, folder / 'results-bad', folder / 'results-good')
+    assert 'authors_dice of 4 patients with hemorrhage' in output
+    assert 'cannot decide' in output  # four patients never can: P is at least 1/8
 
 
 def test_measures(evaluated):
     folder, _ = evaluated
     runs = folder / 'results-bad', folder / 'results-good'
-    done = call('compare', *runs, '--measure', 'authors_dice', 'volume_dice')
-    assert done.stdout.count('after Holm over 2') == 2
+    output = invoke(command, *runs, '--measure', 'authors_dice', 'volume_dice')
+    assert output.count('after Holm over 2') == 2
+    assert MEASURES == comparison.MEASURES
 
 
 def test_one_run(evaluated):
     folder, _ = evaluated
-    done = call('compare', folder / 'results-bad')
-    assert done.returncode == 1 and 'needs two runs' in done.stderr
+    with pytest.raises(CraniumError, match='needs two runs'):
+        invoke(command, folder / 'results-bad')

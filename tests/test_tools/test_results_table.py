@@ -1,47 +1,50 @@
-"""tools/results_table.py as typed."""
+"""``cranium results-table``."""
 
 import pytest
+from click.testing import CliRunner
 
+from cranium.cli.results_table import command
 from tests.test_evaluation.test_results_table import PREDECESSOR
 
-from .commands import call
+from .commands import invoke
 
 
 def test_runs(evaluated):
     folder, _ = evaluated
-    done = call('results_table', folder / 'results-good', folder / 'results-bad')
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 4 and not done.stderr
+    output = invoke(command, folder / 'results-good', folder / 'results-bad')
+    assert len(output.splitlines()) == 4
 
 
 def test_ablation_compares_with_the_first(evaluated):
     folder, _ = evaluated
-    done = call('results_table', '--ablation', folder / 'results-good', folder / 'results-bad')
-    assert done.returncode == 0, done.stderr
-    _, _, first, second = (line.split(' | ') for line in done.stdout.splitlines())
-    assert (first[0], second[0]) == ('| results-good', '| results-bad')
-    assert not first[2].strip()
+    output = invoke(command, '--ablation', folder / 'results-good', folder / 'results-bad')
+    _, _, first, second = (
+        [cell.strip() for cell in line.split('|')[1:]] for line in output.splitlines()
+    )
+    assert (first[0], second[0]) == ('results-good', 'results-bad')
+    assert not first[2]
     assert float(second[2].split()[0]) == pytest.approx(
         float(second[1]) - float(first[1]), abs=1e-3
     )
 
 
-def test_ablation_needs_something_to_compare_with(evaluated):
-    folder, _ = evaluated
-    done = call('results_table', '--ablation', folder / 'results-good')
-    assert done.returncode == 2 and 'two or more' in done.stderr
-
-
 def test_check_names_the_impossible_rows(tmp_path):
     (tmp_path / 'README.md').write_text(PREDECESSOR)
-    done = call('results_table', '--check', tmp_path / 'README.md')
-    assert done.returncode == 1
-    assert '3 rows checked, 2 contradict themselves' in done.stdout
-    assert [line.split(':')[0][-6:].strip(' ,') for line in done.stderr.splitlines()] == [
+    result = CliRunner().invoke(
+        command, ['--check', str(tmp_path / 'README.md')], standalone_mode=False
+    )
+    assert result.return_value == 1
+    assert '3 rows checked, 2 contradict themselves' in result.stdout
+    assert [line.split(':')[0][-6:].strip(' ,') for line in result.stderr.splitlines()] == [
         '0.001',
         '0.0001',
     ]
 
 
-def test_nothing_to_do():
-    assert call('results_table').returncode == 2
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [([], 'name a run'), (['--ablation', 'x'], 'name two or more')],
+)
+def test_nothing_to_do(arguments, message):
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 2 and message in result.output
