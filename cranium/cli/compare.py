@@ -6,8 +6,10 @@ from cranium.cli._options import ManyValues
 
 MEASURES = ('authors_dice', 'volume_dice')
 
+EXAMPLE = 'Example: cranium compare work_dirs/A work_dirs/B'
 
-@click.command(cls=ManyValues)
+
+@click.command(cls=ManyValues, epilog=EXAMPLE)
 @click.argument('runs', nargs=-1, required=True, metavar='RUN...')
 @click.option(
     '--measure',
@@ -22,8 +24,6 @@ def command(runs: tuple[str, ...], measure: tuple[str, ...]) -> None:
 
     Compares each further run with the first. A run is a work directory after `mim test`, or the
     output folder of `cranium evaluate`; all must have been tested on the same slices.
-
-    Example: cranium compare work_dirs/A work_dirs/B
     """
     from cranium.evaluation import comparison, results
 

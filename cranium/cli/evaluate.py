@@ -7,9 +7,10 @@ import click
 from cranium.cli._options import ManyValues
 
 FOLDER = click.Path(path_type=Path)
+EXAMPLE = 'Example: cranium evaluate --pred PREDICTIONS --truth data/masks/val --out results'
 
 
-@click.command(cls=ManyValues)
+@click.command(cls=ManyValues, epilog=EXAMPLE)
 @click.option('--pred', required=True, type=FOLDER, help='Folder of predicted masks.')
 @click.option('--truth', required=True, type=FOLDER, help='Folder of true masks.')
 @click.option('--out', required=True, type=FOLDER, help='Folder for the results.')
@@ -39,8 +40,6 @@ def command(
 
     Writes summary.json, slices.csv and patients.csv as `mim test` does, and prints the table. Masks
     are <patient>_<slice>.png or NIfTI, or <patient>.nii.gz with slices along the last axis.
-
-    Example: cranium evaluate --pred PREDICTIONS --truth data/masks/val --out results
     """
     from cranium.diagnosis import read_diagnosis
     from cranium.evaluation import masks, provenance, results

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
+EXAMPLE = 'Example: cranium results-table work_dirs/A work_dirs/B'
 
-@click.command()
+
+@click.command(epilog=EXAMPLE)
 @click.argument('runs', nargs=-1, metavar='[RUN]...')
 @click.option(
     '--check',
@@ -23,8 +25,6 @@ def command(runs: tuple[str, ...], check: Path | None, ablation: bool) -> int:
 
     The mIoU and the mDice of two classes determine each other's range; rows in which they exclude
     each other are named, and the exit status is 1.
-
-    Example: cranium results-table work_dirs/A work_dirs/B
     """
     from cranium.evaluation import results, results_table
 

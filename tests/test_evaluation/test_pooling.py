@@ -7,7 +7,7 @@ import pytest
 from cranium.evaluation import pooling, results
 from cranium.evaluation.summary import OperatingPoint
 
-from .test_summary import simulated
+from .slices import simulated
 
 RECORDS = simulated(num_patients=9, slices=4)
 # Folds of different sizes, so that a mean over folds is another figure.
@@ -16,7 +16,7 @@ FOLDS = {0: ('000', '001', '002', '003', '004'), 2: ('005', '006'), 3: ('007', '
 
 def fold(number, patients=None, **provenance):
     """Results of a fold, as they are read back from its files."""
-    chosen = [r for r in RECORDS if r.patient in (patients or FOLDS[number])]
+    chosen = RECORDS[RECORDS.patient.isin(patients or FOLDS[number])]
     about = {
         'versions': {'python': '3.11', 'torch': '2.13'},
         'experiment': {'name': 'test', 'backbone': 'UNet'},
@@ -40,7 +40,7 @@ def test_pooled_figures_are_those_of_all_slices_at_once(folds):
     at_once = results.evaluate(RECORDS, replicates=300)
     # As text, in which nan is nan.
     assert repr(pooled.figures) == repr(at_once.figures)
-    assert pooled.cases == at_once.cases and repr(pooled.records) == repr(at_once.records)
+    assert pooled.cases == at_once.cases and pooled.slices.equals(at_once.slices)
     # Not the mean over the folds.
     dice = [found.figures['patient/authors_dice'].value for found in folds.values()]
     assert pooled.figures['patient/authors_dice'].value != pytest.approx(sum(dice) / len(dice))
@@ -114,13 +114,13 @@ def test_folds_of_different_kinds_are_refused(folds):
     folds[3] = fold(3, protocol='patient')
     with pytest.raises(ValueError, match='protocol of fold 3 is patient, of fold 0 authors'):
         pooling.pool(folds)
-    other = dataclasses.replace(folds[0], options={'left_out_patients': ['070']})
+    other = dataclasses.replace(folds[0], options=folds[0].options | {'left_out_patients': ['070']})
     with pytest.raises(ValueError, match=r"leave_out of fold 2 is \[\], of fold 0 \['070'\]"):
         pooling.pool({0: other, 2: folds[2]})
 
 
 def test_an_operating_point_counts_where_all_folds_had_it(folds):
-    point = OperatingPoint(0.4, 0.5, 'log-odds', ('099',))
+    point = OperatingPoint(0.4, 0.5, 'log-odds', 0.0, ('099',))
     name = 'detection/slice_sensitivity'
     used = {
         number: dataclasses.replace(found, used_operating_point=point)

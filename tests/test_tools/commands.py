@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from click.testing import CliRunner
 from PIL import Image
 
 from tests.test_evaluation.masks import blobs, perturbed
@@ -20,6 +21,14 @@ def call(command, *arguments):
         text=True,
         check=False,
     )
+
+
+def invoke(command, *arguments):
+    """Run a command in this process and give back what it prints; errors are raised."""
+    result = CliRunner().invoke(
+        command, [*map(str, arguments)], catch_exceptions=False, standalone_mode=False
+    )
+    return result.stdout
 
 
 def save_masks(folder, seed=0, num_patients=6, slices=3, offset=0):

@@ -2,7 +2,9 @@
 
 import pytest
 
-from .commands import call, save_masks
+from cranium.cli.evaluate import command
+
+from .commands import invoke, save_masks
 
 
 @pytest.fixture(scope='session')
@@ -12,8 +14,9 @@ def evaluated(tmp_path_factory):
     save_masks(folder)
     outputs = {}
     for name in ('good', 'bad'):
-        outputs[name] = call(
-            *('evaluate', '--pred', folder / name, '--truth', folder / 'masks/val'),
+        outputs[name] = invoke(
+            command,
+            *('--pred', folder / name, '--truth', folder / 'masks/val'),
             *('--images', folder / 'images/val', '--out', folder / f'results-{name}'),
         )
     return folder, outputs

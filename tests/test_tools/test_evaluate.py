@@ -31,12 +31,12 @@ def test_options(evaluated, tmp_path):
     invoke(
         command,
         *('--pred', tmp_path / 'good', '--truth', tmp_path / 'masks/val'),
-        *('--out', tmp_path / 'out', '--diagnosis', diagnosis, '--leave-out', '101', '102'),
+        *('--out', tmp_path / 'out', '--diagnosis', diagnosis, '--leave-out', '101', '103'),
         *('--operating-point', folder / 'results-good/summary.json'),
     )
     figures = results.read_results(tmp_path / 'out').figures
     assert figures['type/epidural_dice_mean'].cases == 1
-    assert 'patient/authors_dice_without_101_102' in figures
+    assert 'patient/authors_dice_without_101_103' in figures
     assert 'detection/slice_sensitivity' in figures
 
 
