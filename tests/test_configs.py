@@ -87,6 +87,34 @@ def test_opening_comment_names_the_file_in_its_commands(path):
     assert re.search(rf'# Test: +mim test mmseg {re.escape(name)} --checkpoint \S+\.pth', comment)
 
 
+ABLATION = """
+_base_ = '{base}'
+steps = [step for step in _base_.train_pipeline if step.type != 'PasteHemorrhage']
+steps = [dict(step, blur_prob=0) if step.type == 'DistortWindow' else step for step in steps]
+train_dataloader = dict(dataset=dict(pipeline=steps))
+default_hooks = dict(ema=dict(momentum=0.999))
+"""
+
+
+def test_an_ablation_names_steps_by_their_type(tmp_path):
+    """Not by their place, which is another one as soon as a step is added."""
+    base = ROOT / 'configs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80.py'
+    (tmp_path / 'no_paste.py').write_text(ABLATION.format(base=base))
+    config = Config.fromfile(tmp_path / 'no_paste.py')
+    before = Config.fromfile(base).train_dataloader.dataset.pipeline
+    after = config.train_dataloader.dataset.pipeline
+    assert [step.type for step in before if step.type != 'PasteHemorrhage'] == [
+        step.type for step in after
+    ]
+    assert [step.blur_prob for step in after if step.type == 'DistortWindow'] == [0]
+    assert config.default_hooks.ema.momentum == 0.999
+
+
+def test_the_average_of_the_weights_stands_once():
+    files = (ROOT / 'configs').rglob('*.py')
+    assert sum(path.read_text().count('EMAHook') for path in files) == 1
+
+
 @pytest.mark.parametrize('name, lr', PREDECESSORS.items())
 def test_predecessors_experiments(name, lr):
     """What mmseg's table was made with, by its description in words."""

@@ -3,7 +3,7 @@
 import click
 
 
-@click.command(epilog='example: cranium env > env.txt')
+@click.command(epilog='Example: cranium env > env.txt')
 def command() -> None:
     """Print versions and hardware, to be pasted into a bug report."""
     import importlib.util

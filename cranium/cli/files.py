@@ -3,14 +3,9 @@
 import click
 
 
-@click.command()
+@click.command(epilog='Example: cranium files')
 def command() -> None:
-    r"""Print the folder with the configs, weights, sample and tools.
-
-    \b
-    Example, in an empty folder:
-      cp -r $(cranium files)/data/sample .
-    """
+    """Print the folder with the configs, weights, sample and tools that came with the package."""
     from pathlib import Path
 
     import cranium

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command(epilog='example: cranium publish work_dirs/unet/iter_8000.pth --out unet.pth')
+@click.command(epilog='Example: cranium publish work_dirs/unet/iter_8000.pth --out unet.pth')
 @click.argument('checkpoint', type=click.Path(path_type=Path))
 @click.option('--out', type=click.Path(path_type=Path), required=True, help='The file to write.')
 def command(checkpoint: Path, out: Path) -> None:
