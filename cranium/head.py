@@ -91,7 +91,8 @@ def head_to_slice_affine(
         slice_px_per_px * np.sin(np.radians(angle)),
     )
     to_slice = np.array([[cos, -sin, center[0]], [sin, cos, center[1]], [0, 0, 1.0]])
-    return to_slice @ (np.eye(3) if augment is None else augment) @ to_center
+    affine: NDArray[np.float64] = to_slice @ (np.eye(3) if augment is None else augment) @ to_center
+    return affine
 
 
 def warp(image: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[Any]:
@@ -132,11 +133,11 @@ def make_warp(
     y = np.arange(height, dtype=np.float32)[:, None] + displacement[1]
     (a, b, c), (d, e, f) = matrix[:2].astype(np.float32)
     # Computed once for all images, in the integers that OpenCV would turn them into each time.
-    maps = cv2.convertMaps(a * x + b * y + c, d * x + e * y + f, cv2.CV_16SC2)
-    return lambda image: cv2.remap(image, *maps, cv2.INTER_LINEAR)
+    where, between = cv2.convertMaps(a * x + b * y + c, d * x + e * y + f, cv2.CV_16SC2)
+    return lambda image: cv2.remap(image, where, between, cv2.INTER_LINEAR)
 
 
-def shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+def shrink(image: NDArray[Any], factor: int) -> NDArray[Any]:
     """Shrink an image by a whole factor, each pixel the mean of those that it covers.
 
     Args:
@@ -161,7 +162,7 @@ def shrunk_to_whole_affine(factor: int) -> NDArray[np.float64]:
 
 def _head_moments(brain: NDArray[np.uint8]) -> dict[str, float]:
     """Moments of the largest bright region with its holes filled: no headrest, no cables."""
-    bright = (brain > HEAD_THRESHOLD).astype(np.uint8)
+    bright: NDArray[Any] = (brain > HEAD_THRESHOLD).astype(np.uint8)
     side = max(brain.shape[0] // 130, 1) * 2 + 1  # 5 in a slice of 650 that was shrunk by 2
     bright = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

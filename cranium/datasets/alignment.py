@@ -1,5 +1,7 @@
 """Bringing slices into head space."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -15,6 +17,7 @@ _ELASTIC_GRID_PX = 93  # of the slice, a fifth of a head
 
 
 @TRANSFORMS.register_module()
+@dataclass(eq=False)
 class AlignHead(BaseTransform):
     """Resample a slice into head space; at random rotated, scaled, sheared, shifted, deformed.
 
@@ -40,29 +43,16 @@ class AlignHead(BaseTransform):
             would call many bleeds background. Defaults to (0.5, 0.5).
     """
 
-    def __init__(
-        self,
-        size: tuple[int, int],
-        slice_px_per_px: float,
-        flip_prob: float = 0.0,
-        rotate_deg: float = 0.0,
-        scale: float = 0.0,
-        shear: float = 0.0,
-        shift_px: float = 0.0,
-        elastic_px: float = 0.0,
-        elastic_prob: float = 0.5,
-        coverage: tuple[float, float] = (0.5, 0.5),
-    ) -> None:
-        self.size = size
-        self.slice_px_per_px = slice_px_per_px
-        self.flip_prob = flip_prob
-        self.rotate_deg = rotate_deg
-        self.scale = scale
-        self.shear = shear
-        self.shift_px = shift_px
-        self.elastic_px = elastic_px
-        self.elastic_prob = elastic_prob
-        self.coverage = coverage
+    size: tuple[int, int]
+    slice_px_per_px: float
+    flip_prob: float = 0.0
+    rotate_deg: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    shift_px: float = 0.0
+    elastic_px: float = 0.0
+    elastic_prob: float = 0.5
+    coverage: tuple[float, float] = (0.5, 0.5)
 
     def transform(self, results: Sample) -> Sample:
         """Resample image and mask."""
@@ -93,7 +83,9 @@ class AlignHead(BaseTransform):
         x, y = np.random.normal(0, self.shift_px / px, 2)
         cos, sin = np.cos(angle), np.sin(angle)
         turn = np.array([[cos, -sin + shear, 0], [sin, cos, 0], [0, 0, 1]])
-        return np.diag([flip * zoom, zoom, 1]) @ turn @ np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
+        shift = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
+        affine: NDArray[np.float64] = np.diag([flip * zoom, zoom, 1]) @ turn @ shift
+        return affine
 
     def _draw_elastic(self, size: tuple[int, int], px: float) -> NDArray[np.float32] | None:
         """(2, height, width), the displacement of x and y in pixels of the aligned image."""

@@ -3,7 +3,9 @@
 import os
 import os.path as osp
 from collections.abc import Iterable, Sequence
-from typing import Any
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, cast
 
 import mmcv
 import numpy as np
@@ -21,6 +23,16 @@ from cranium.slices import parse_slice_name, patient_name
 from .masks import PREPARE, CheckLabels
 from .sample import Sample, SliceFiles
 from .sampler import Draw
+
+_FROM_MANIFEST = (
+    'image',
+    'patient',
+    'slice',
+    'hemorrhage_pixels',
+    'head_x',
+    'head_y',
+    'head_angle',
+)
 
 
 @DATASETS.register_module()
@@ -67,17 +79,13 @@ class CraniumDataset(BaseSegDataset):
         self,
         patients: Iterable[int | str] | int | str | None = None,
         load: Sequence[dict[str, Any]] = (),
-        ann_file: str = '',
         img_suffix: str = '.png',
         seg_map_suffix: str = '.png',
         reduce_zero_label: bool = False,
         **kwargs: Any,
     ) -> None:
         if reduce_zero_label:
-            msg = (
-                'reduce_zero_label=True would ignore the background (label 0); remove it from the '
-                'config'
-            )
+            msg = 'reduce_zero_label=True would ignore the background; remove it from the config'
             raise CraniumError(msg)
         if isinstance(patients, int | str):
             patients = [patients]
@@ -85,13 +93,9 @@ class CraniumDataset(BaseSegDataset):
         self.load = Compose(load)
         self._scans: dict[tuple[str, str], dict[int, SliceFiles]] = {}
         self._hemorrhage: tuple[Any, NDArray[np.bool_]] | None = None
-        super().__init__(
-            ann_file=ann_file,
-            img_suffix=img_suffix,
-            seg_map_suffix=seg_map_suffix,
-            reduce_zero_label=False,
-            **kwargs,
-        )
+        suffixes = dict(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix)
+        super().__init__(reduce_zero_label=False, **suffixes, **kwargs)
+        self._label_check = CheckLabels(len(self.metainfo['classes']), self.ignore_index)
         self._check_labels_when_loaded()
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -102,15 +106,15 @@ class CraniumDataset(BaseSegDataset):
             manifest, ``hemorrhage``, ``head_center`` and ``head_angle``.
         """
         self._check_folders()
-        data_list = super().load_data_list()
+        data_list: list[dict[str, Any]] = super().load_data_list()
         if not data_list:
             where = self.ann_file or self.data_prefix['img_path']
             msg = f'{where} names no {self.img_suffix} image; expected prepared slices: `{PREPARE}`'
             raise FileNotFoundError(msg)
         known = self._read_manifest()
         for record in data_list:
-            path = record['img_path']
-            record.update(known.get(osp.relpath(path, self.data_root or '.')) or self._parse(path))
+            in_tree = osp.relpath(record['img_path'], self.data_root or '.')
+            record.update(known.get(in_tree) or self._parse(record['img_path']))
         if not self.ann_file:
             data_list.sort(key=lambda record: (record['patient'], record['slice']))
         self._check_files(data_list)
@@ -119,14 +123,7 @@ class CraniumDataset(BaseSegDataset):
         return self._keep_patients(data_list)
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Look up the record of a slice.
-
-        Args:
-            idx (int): Index of the slice.
-
-        Returns:
-            dict: ``load_data_list``'s record, and ``scan``.
-        """
+        """Look up the record of a slice: ``load_data_list``'s, and ``scan``."""
         record: dict[str, Any] = super().get_data_info(idx)
         # Added here, as a scan in each record would make the records many times as large.
         folder = osp.dirname(record['img_path'])
@@ -147,26 +144,26 @@ class CraniumDataset(BaseSegDataset):
         # mmengine replaces this when it makes a subset, for which the answer is another one.
         records = self.data_address if self.serialize_data else self.data_list
         if self._hemorrhage is None or self._hemorrhage[0] is not records:
-            known: dict[bytes, bool] = {}
-            infos = (BaseSegDataset.get_data_info(self, index) for index in range(len(self)))
+            seen: dict[bytes, bool] = {}
+            infos = (super(CraniumDataset, self).get_data_info(i) for i in range(len(self)))
             found = [
-                info['hemorrhage'] if 'hemorrhage' in info else self._reads_hemorrhage(info, known)
+                info['hemorrhage'] if 'hemorrhage' in info else self._read_hemorrhage(info, seen)
                 for info in infos
             ]
             self._hemorrhage = records, np.array(found, bool)
         return self._hemorrhage[1].copy()
 
     def begin(self, idx: int, progress: float = 1.0) -> Sample:
-        """Begin a sample.
+        """Begin the sample of a slice, which ``load`` and ``pipeline`` have not seen.
 
         Args:
             idx (int): Index of the slice.
             progress (float): Share of the training that is over. Defaults to 1.
 
         Returns:
-            Sample: As no transform has seen it.
+            Sample: With what is written by ``CraniumDataset``.
         """
-        sample: Sample = self.get_data_info(idx)  # type: ignore[assignment]
+        sample = cast(Sample, self.get_data_info(idx))
         sample['progress'] = progress
         sample['draw_donor'] = lambda: self._draw_donor(progress)
         return sample
@@ -197,77 +194,78 @@ class CraniumDataset(BaseSegDataset):
         if not donors.size:
             msg = f'{self.data_prefix["img_path"]} has no slice with hemorrhage to paste from'
             raise CraniumError(f'{msg}; remove PasteHemorrhage from the config')
-        return self.load(self.begin(int(np.random.choice(donors)), progress))
+        return cast(Sample, self.load(self.begin(int(np.random.choice(donors)), progress)))
 
     def _read_manifest(self) -> dict[str, dict[str, Any]]:
-        """What the manifest says of each image of the tree, by its path in the tree."""
+        """What the manifest says of each image, by its path in the tree."""
         if not self.data_root or not osp.isfile(osp.join(self.data_root, MANIFEST)):
             return {}
         try:
-            rows = read_manifest(self.data_root).to_dict('records')
+            rows = read_manifest(self.data_root)
         except CraniumError:
             return {}  # written before there were poses of heads in it
-        return {osp.normpath(row['image']): _from_row(row) for row in rows if row['image']}
+        rows = rows[rows['image'] != '']
+        return {
+            osp.normpath(image): dict(
+                patient=patient,
+                slice=number,
+                hemorrhage=pixels > 0,
+                head_center=None if np.isnan(x) else (x, y),
+                head_angle=angle,
+            )
+            for image, patient, number, pixels, x, y, angle in zip(
+                *(rows[name].tolist() for name in _FROM_MANIFEST)
+            )
+        }
 
     def _parse(self, path: str) -> dict[str, Any]:
-        stem = osp.basename(path).removesuffix(self.img_suffix)
         try:
-            patient, number = parse_slice_name(stem)
+            patient, number = parse_slice_name(osp.basename(path).removesuffix(self.img_suffix))
         except CraniumError as error:
-            raise CraniumError(
-                f'{path} is not named <patient>_<slice>{self.img_suffix}, such as '
-                f'049_001{self.img_suffix}; move it elsewhere'
-            ) from error
+            form = '<patient>_<slice>' + self.img_suffix
+            raise CraniumError(f'{path} is not named {form}; move it elsewhere') from error
         return dict(patient=patient, slice=number)
 
     def _list_scans(self, data_list: list[dict[str, Any]]) -> None:
         """Find all slices of the scans, also those that are not part of this data set."""
         masks = {record['img_path']: record.get('seg_map_path') for record in data_list}
         for folder in {osp.dirname(path) for path in masks}:
-            slices = []
+            scans: dict[str, dict[int, SliceFiles]] = {}
             for name in _files(folder):
-                if name.endswith(self.img_suffix):
-                    path = osp.join(folder, name)
-                    try:
-                        slices.append((*self._parse(path).values(), path))
-                    except CraniumError:
-                        continue  # somebody's photo, which is none of a scan
-            for patient, number, path in sorted(slices):
-                files = SliceFiles(path, masks.get(path))
-                self._scans.setdefault((folder, patient), {})[number] = files
+                if not name.endswith(self.img_suffix):
+                    continue
+                path = osp.join(folder, name)
+                with suppress(CraniumError):  # somebody's photo, which is no slice of a scan
+                    patient, number = self._parse(path).values()
+                    scans.setdefault(patient, {})[number] = SliceFiles(path, masks.get(path))
+            for patient, files in scans.items():
+                self._scans[folder, patient] = dict(sorted(files.items()))
 
-    def _reads_hemorrhage(self, record: dict[str, Any], known: dict[bytes, bool]) -> bool:
-        """Read a mask; most are empty and so the same bytes, which need no second decoding."""
+    def _read_hemorrhage(self, record: dict[str, Any], seen: dict[bytes, bool]) -> bool:
         if 'seg_map_path' not in record:
             msg = (
                 f'{self.data_prefix["img_path"]} was given without masks, so nothing says which '
                 'slices show hemorrhage; set data_prefix.seg_map_path'
             )
             raise CraniumError(msg)
+        # Most masks are empty and so the same bytes, which need no second decoding.
         content = fileio.get(record['seg_map_path'], backend_args=self.backend_args)
-        if content not in known:
+        if content not in seen:
             mask = _decode(content)
-            self._label_check().transform(record | dict(gt_seg_map=mask))
-            known[content] = bool(((mask > 0) & (mask != self.ignore_index)).any())
-        return known[content]
-
-    def _label_check(self) -> CheckLabels:
-        return CheckLabels(len(self.metainfo['classes']), self.ignore_index)
+            self._label_check.check(mask, record['seg_map_path'])
+            seen[content] = bool(((mask > 0) & (mask != self.ignore_index)).any())
+        return seen[content]
 
     def _check_labels_when_loaded(self) -> None:
         # In here and not in the configs, so that a user's own pipeline is checked as well.
-        for pipeline in [
-            self.load,
-            self.pipeline,
-            *(sub for step in self.pipeline.transforms for sub in getattr(step, 'subroutines', ())),
-        ]:
+        branches = (sub for s in self.pipeline.transforms for sub in getattr(s, 'subroutines', ()))
+        for pipeline in (self.load, self.pipeline, *branches):
             for index, step in reversed(list(enumerate(pipeline.transforms))):
                 if isinstance(step, LoadAnnotations):
-                    pipeline.transforms.insert(index + 1, self._label_check())
+                    pipeline.transforms.insert(index + 1, self._label_check)
 
     def _check_folders(self) -> None:
-        folders = [self.data_prefix.get(key) for key in ('img_path', 'seg_map_path')]
-        for folder in filter(None, folders):
+        for folder in filter(None, map(self.data_prefix.get, ('img_path', 'seg_map_path'))):
             if not osp.isdir(folder):
                 msg = f'{folder} is not a folder; expected the prepared slices: `{PREPARE}`'
                 raise FileNotFoundError(msg)
@@ -276,15 +274,13 @@ class CraniumDataset(BaseSegDataset):
             raise FileNotFoundError(msg)
 
     def _check_files(self, data_list: list[dict[str, Any]]) -> None:
-        present: dict[str, set[str]] = {}
+        files = lru_cache(None)(_files)
         for record in data_list:
-            for key in ('img_path', 'seg_map_path'):
+            for key, what in (('img_path', 'image'), ('seg_map_path', 'mask')):
                 folder, name = osp.split(record.get(key, ''))
-                if folder not in present:
-                    present[folder] = _files(folder)
-                if name and name not in present[folder]:
-                    what = 'image' if key == 'img_path' else f'mask of {record["img_path"]}'
-                    msg = f'{record[key]} is missing; expected the {what}: `{PREPARE}`'
+                if name and name not in files(folder):
+                    of = '' if key == 'img_path' else f' of {record["img_path"]}'
+                    msg = f'{record[key]} is missing; expected the {what}{of}: `{PREPARE}`'
                     raise FileNotFoundError(msg)
 
     def _check_windows(self, path: str) -> None:
@@ -304,23 +300,9 @@ class CraniumDataset(BaseSegDataset):
             return data_list
         there = {record['patient'] for record in data_list}
         if missing := sorted(self.patients - there):
-            msg = (
-                f'{self.data_prefix["img_path"]} has no patient {", ".join(missing)}; '
-                f'it has {", ".join(sorted(there))}'
-            )
-            raise CraniumError(msg)
+            msg = f'{self.data_prefix["img_path"]} has no patient {", ".join(missing)}'
+            raise CraniumError(f'{msg}; it has {", ".join(sorted(there))}')
         return [record for record in data_list if record['patient'] in self.patients]
-
-
-def _from_row(row: dict[str, Any]) -> dict[str, Any]:
-    x, y, angle = (float(row[key]) for key in ('head_x', 'head_y', 'head_angle'))
-    pose = dict(head_center=None if np.isnan(x) else (x, y), head_angle=angle)
-    return dict(
-        patient=row['patient'],
-        slice=int(row['slice']),
-        hemorrhage=bool(row['hemorrhage_pixels']),
-        **({} if np.isnan(angle) else pose),
-    )
 
 
 def _decode(content: bytes) -> NDArray[np.uint8]:

@@ -1,5 +1,8 @@
 """Random changes of gray values."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -8,8 +11,11 @@ from numpy.typing import NDArray
 
 from .sample import Sample
 
+_PIVOT = 0.4  # of the window, between brain and blood: the gray value that contrast keeps
+
 
 @TRANSFORMS.register_module()
+@dataclass(eq=False)
 class DistortWindow(BaseTransform):
     """Change brightness, contrast and gamma of the brain window, blur it, add noise.
 
@@ -31,33 +37,20 @@ class DistortWindow(BaseTransform):
         noise_prob (float): Defaults to 0.5.
     """
 
-    _PIVOT = 0.4  # between brain and blood in the window of the data: what contrast keeps
-
-    def __init__(
-        self,
-        brightness: float = 0.04,
-        contrast: float = 0.12,
-        gamma: float = 0.12,
-        curve_prob: float = 0.8,
-        blur_px: tuple[float, float] = (1.0, 3.0),
-        blur_prob: float = 0.3,
-        noise: float = 0.06,
-        noise_prob: float = 0.5,
-    ) -> None:
-        self.brightness = brightness
-        self.contrast = contrast
-        self.gamma = gamma
-        self.curve_prob = curve_prob
-        self.blur_px = blur_px
-        self.blur_prob = blur_prob
-        self.noise = noise
-        self.noise_prob = noise_prob
+    brightness: float = 0.04
+    contrast: float = 0.12
+    gamma: float = 0.12
+    curve_prob: float = 0.8
+    blur_px: tuple[float, float] = (1.0, 3.0)
+    blur_prob: float = 0.3
+    noise: float = 0.06
+    noise_prob: float = 0.5
 
     def transform(self, results: Sample) -> Sample:
         """Change the gray values; type and shape are kept."""
         *channels, bone = cv2.split(results['img'])
         # One channel below the other: OpenCV is fastest on an image of one channel.
-        brains = np.concatenate(channels)
+        brains: NDArray[Any] = np.concatenate(channels)
         if np.random.random() < self.curve_prob:
             brains = cv2.LUT(brains, self._draw_curve())
         if np.random.random() < self.blur_prob:
@@ -73,16 +66,15 @@ class DistortWindow(BaseTransform):
         """A table from old to new gray values."""
         factor, exponent = np.exp(np.random.normal(0, (self.contrast, self.gamma)))
         gray = np.linspace(0, 1, 256) ** exponent
-        gray = (gray - self._PIVOT) * factor + self._PIVOT + np.random.normal(0, self.brightness)
-        table = np.clip(255 * gray, 0, 255).round().astype(np.uint8)
+        gray = (gray - _PIVOT) * factor + _PIVOT + np.random.normal(0, self.brightness)
+        table: NDArray[np.uint8] = np.clip(255 * gray, 0, 255).round().astype(np.uint8)
         table[0] = 0
         return table
 
 
-def _add_noise(image: NDArray[np.uint8], deviation: float) -> NDArray[np.uint8]:
+def _add_noise(image: NDArray[Any], deviation: float) -> NDArray[Any]:
     # OpenCV draws three times as fast as NumPy; its seed comes from np.random as all else does.
     cv2.setRNGSeed(np.random.randint(2**31))
-    noise = np.empty(image.shape, np.int16)
-    cv2.randn(noise, 0, deviation)
-    noisy: NDArray[np.uint8] = cv2.add(image, noise, dtype=cv2.CV_8U)
-    return noisy
+    noise: NDArray[Any] = np.empty(image.shape, np.int16)
+    cv2.randn(noise, np.zeros(1), np.full(1, deviation))
+    return cv2.add(image, noise, dtype=cv2.CV_8U)

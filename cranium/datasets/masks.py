@@ -17,7 +17,7 @@ Box = tuple[slice, slice]  # rows and columns
 
 
 class CheckLabels(BaseTransform):
-    """Refuse a mask that holds anything but the labels of its classes.
+    """Refuse a mask that holds anything but the labels of its classes, right after loading it.
 
     A mask of 0 and 255 is the usual mistake: 255 means *ignore* to mmseg, which would train on
     background alone without a word. So 255 is accepted only where it fills the whole mask, which is
@@ -25,27 +25,26 @@ class CheckLabels(BaseTransform):
 
     Args:
         num_classes (int): Number of classes; labels are below it.
-        ignore_index (int): The label of pixels that do not count. Defaults to 255.
+        ignore_index (int): The label of pixels that do not count.
     """
 
-    def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
+    def __init__(self, num_classes: int, ignore_index: int) -> None:
         self.num_classes = num_classes
         self.ignore_index = ignore_index
 
     def transform(self, results: Sample) -> Sample:
-        """Check ``gt_seg_map``, right after it was loaded.
+        """Check ``gt_seg_map``; raise CraniumError if it is not 2-D or holds another label."""
+        self.check(results['gt_seg_map'], results['seg_map_path'])
+        return results
 
-        Raises:
-            CraniumError: The mask is not 2-D or holds another label.
-        """
-        mask, path = results['gt_seg_map'], results['seg_map_path']
+    def check(self, mask: NDArray[Any], path: str) -> None:
+        """Check the mask that was read from a path."""
         if mask.ndim != 2:
             msg = f'{path} has the shape {mask.shape}; expected one gray channel'
         elif mask.max() < self.num_classes or (mask == self.ignore_index).all():
-            return results
+            return
         else:
-            labels = np.unique(mask)
-            wrong = ', '.join(map(str, labels[labels >= self.num_classes][:5]))
+            wrong = next(label for label in np.unique(mask) if label >= self.num_classes)
             valid = ', '.join(map(str, range(self.num_classes)))
             msg = f'{path} holds the value {wrong}; expected only {valid}'
         raise CraniumError(f'{msg}. `{PREPARE} --overwrite` writes the tree again')
@@ -71,8 +70,8 @@ class LoadMask(LoadAnnotations):
 
     def read(self, path: str) -> NDArray[np.uint8]:
         """Read a mask file, (H, W)."""
-        sample = dict(seg_map_path=path, reduce_zero_label=None, seg_fields=[])
-        mask: NDArray[np.uint8] = self.transform(sample)['gt_seg_map']
+        record = {'seg_map_path': path, 'reduce_zero_label': False, 'seg_fields': list[str]()}
+        mask: NDArray[np.uint8] = self.transform(record)['gt_seg_map']
         return mask
 
     def _load_seg_map(self, results: dict[str, Any]) -> None:

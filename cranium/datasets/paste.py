@@ -1,6 +1,8 @@
 """Hemorrhage of one slice in the head of another."""
 
+from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ _MARGIN = 4  # pixels of a shrunk slice around a bleed, to fade in
 
 
 @TRANSFORMS.register_module()
+@dataclass(eq=False)
 class PasteHemorrhage(BaseTransform):
     """Copy a hemorrhage from any slice of the data set to the same place in this head.
 
@@ -40,18 +43,11 @@ class PasteHemorrhage(BaseTransform):
         rotate_deg (float): Standard deviation of a rotation about the head's centre. Defaults to 5.
     """
 
-    def __init__(
-        self,
-        prob: float = 1.0,
-        strength: tuple[float, float] = (0.6, 1.0),
-        shift_px: float = 8.0,
-        rotate_deg: float = 5.0,
-    ) -> None:
-        self.prob = prob
-        self.strength = strength
-        self.shift_px = shift_px
-        self.rotate_deg = rotate_deg
-        self._load_mask = LoadMask(cache=True)
+    prob: float = 1.0
+    strength: tuple[float, float] = (0.6, 1.0)
+    shift_px: float = 8.0
+    rotate_deg: float = 5.0
+    _load_mask: LoadMask = field(default_factory=lambda: LoadMask(cache=True), init=False)
 
     def transform(self, results: Sample) -> Sample:
         """Paste, at random, into ``img`` and ``gt_seg_map``."""
@@ -60,55 +56,49 @@ class PasteHemorrhage(BaseTransform):
             return results
         donor = results['draw_donor']()
         masks = self._read_masks(donor)
-        shrunk_to_whole = shrunk_to_whole_affine(factor := results['shrink'])
+        factor, middle = results['shrink'], len(masks) // 2
         to_donor = self._draw_host_to_donor(results, donor)
-        shrunk_to_donor = np.linalg.inv(shrunk_to_whole) @ to_donor @ shrunk_to_whole
-
+        to_whole = shrunk_to_whole_affine(factor)
+        shrunk_to_donor = np.linalg.inv(to_whole) @ to_donor @ to_whole
         # Only where the bleed is and where it comes to is anything computed.
-        source = _box(reduce(cv2.max, masks), factor)
+        source = _box(reduce(lambda one, other: cv2.max(one, other), masks), factor)
         target = _reached(source, shrunk_to_donor, results['img'].shape[:2])
         windows = results['img'][target][..., : len(masks)]  # the bone window keeps its own skull
         if not windows.size:
             return results  # beyond the edge
         inside = _scale(source, factor)
-        bleeds = [cv2.compare(mask[inside], 1, cv2.CMP_EQ) for mask in masks]  # 0 or 255
+        bleeds = [(mask[inside] == 1) * np.uint8(255) for mask in masks]
+
         from_target, size = shrunk_to_donor @ _origin(target), windows.shape[:2]
-        to_source = np.linalg.inv(_origin(source)) @ from_target
-        covered = warp(shrink(cv2.merge(bleeds), factor), to_source, size).reshape(windows.shape)
-        pasted = warp(donor['img'], from_target, size)[..., : len(masks)]
-        tissue = self._blend(windows, pasted, covered.astype(np.float32) / 255, factor)
+        gray = warp(donor['img'], from_target, size)[..., : len(masks)]
+        from_target = np.linalg.inv(_origin(source)) @ from_target
+        covered = warp(shrink(cv2.merge(bleeds), factor), from_target, size)
+        tissue = self._blend(windows, gray, covered.reshape(windows.shape), factor)
 
         target = _scale(target, factor)
-        truth = results['gt_seg_map'][target]
-        to_inside = np.linalg.inv(_origin(inside)) @ to_donor @ _origin(target)
-        middle = len(masks) // 2
-        bleed = warp(bleeds[middle], to_inside, truth.shape)
-        taken = np.ascontiguousarray(tissue[..., middle], np.uint8)
-        taken = cv2.resize(taken, truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
-        truth[(bleed > 127) & (taken > 0)] = 1
+        from_target = np.linalg.inv(_origin(inside)) @ to_donor @ _origin(target)
+        _label(results['gt_seg_map'][target], bleeds[middle], from_target, tissue[..., middle])
         return results
 
     def _blend(
-        self,
-        windows: NDArray[np.uint8],
-        pasted: NDArray[np.uint8],
-        covered: NDArray[np.float32],
-        factor: int,
+        self, windows: NDArray[Any], gray: NDArray[Any], covered: NDArray[Any], factor: int
     ) -> NDArray[np.bool_]:
-        """Blend gray values into windows, by the share of each pixel that the bleed covers.
+        """Blend gray values into windows where a bleed covers them.
 
-        All are (height, width, windows); the first is changed in place.
+        All are (height, width, windows) uint8, ``covered`` from 0 to 255; the first is changed in
+        place.
 
         Returns:
             ndarray: Which pixels could take it.
         """
-        faded = cv2.GaussianBlur(covered, (0, 0), _FEATHER_PX / factor).reshape(covered.shape)
-        tissue = (windows >= _TISSUE[0]) & (windows <= _TISSUE[1])
-        weight = np.maximum(covered, faded) * np.random.uniform(*self.strength) * tissue
-        windows[:] = (1 - weight) * windows + weight * pasted + 0.5
+        share = covered.astype(np.float32) / 255
+        faded = cv2.GaussianBlur(share, (0, 0), _FEATHER_PX / factor).reshape(share.shape)
+        tissue: NDArray[np.bool_] = (windows >= _TISSUE[0]) & (windows <= _TISSUE[1])
+        weight = np.maximum(share, faded) * np.random.uniform(*self.strength) * tissue
+        windows[:] = (1 - weight) * windows + weight * gray + 0.5
         return tissue
 
-    def _read_masks(self, donor: Sample) -> list[NDArray[np.uint8]]:
+    def _read_masks(self, donor: Sample) -> list[NDArray[Any]]:
         """Masks of the donor and its neighbours, from the lowest; empty if not in the data set."""
         own = donor['gt_seg_map']
         reach = (donor['img'].shape[2] - 2) // 2
@@ -128,7 +118,21 @@ class PasteHemorrhage(BaseTransform):
         cos, sin = np.cos(angle), np.sin(angle)
         jitter = np.array([[side * cos, -side * sin, x], [sin, cos, y], [0, 0, 1]])
         to_host, to_donor = _pose(host), _pose(donor)
-        return to_donor @ jitter @ np.linalg.inv(to_host)
+        affine: NDArray[np.float64] = to_donor @ jitter @ np.linalg.inv(to_host)
+        return affine
+
+
+def _label(
+    truth: NDArray[Any],
+    bleed: NDArray[Any],
+    to_bleed: NDArray[np.float64],
+    tissue: NDArray[np.bool_],
+) -> None:
+    """Label what a bleed covers of a part of a whole slice, where its shrunk pixels took it."""
+    size = truth.shape[:2]
+    taken: NDArray[Any] = np.ascontiguousarray(tissue, np.uint8)
+    taken = cv2.resize(taken, size[::-1], interpolation=cv2.INTER_NEAREST)
+    truth[(warp(bleed, to_bleed, size) > 127) & (taken > 0)] = 1
 
 
 def _pose(sample: Sample) -> NDArray[np.float64]:
@@ -138,7 +142,7 @@ def _pose(sample: Sample) -> NDArray[np.float64]:
     return head_to_slice_affine(center, sample['head_angle'], 1.0, (1, 1))
 
 
-def _box(mask: NDArray[np.uint8], factor: int) -> Box:
+def _box(mask: NDArray[Any], factor: int) -> Box:
     """Rows and columns of the shrunk slice with all that is not 0, and a margin."""
     x, y, width, height = cv2.boundingRect(mask)
     return _span(y, height, mask.shape[0], factor), _span(x, width, mask.shape[1], factor)

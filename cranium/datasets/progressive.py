@@ -1,5 +1,7 @@
 """Training at a low resolution first."""
 
+from dataclasses import dataclass
+
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
@@ -7,6 +9,7 @@ from .sample import Sample
 
 
 @TRANSFORMS.register_module()
+@dataclass(eq=False)
 class ProgressiveResizing(BaseTransform):
     """Make the first part of a training coarse: several times as many steps in the same time.
 
@@ -21,9 +24,8 @@ class ProgressiveResizing(BaseTransform):
         factor (int): Height and width of images are divided by it. Defaults to 2.
     """
 
-    def __init__(self, share: float = 0.75, factor: int = 2) -> None:
-        self.share = share
-        self.factor = factor
+    share: float = 0.75
+    factor: int = 2
 
     def transform(self, results: Sample) -> Sample:
         """Set ``coarsening`` by ``progress``."""

@@ -1,7 +1,7 @@
 """What flows from a data set through its transforms to the network: one slice, in a dict."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +37,12 @@ class Sample(TypedDict, total=False):
     # By ProgressiveResizing, for LoadScan and AlignHead:
     coarsening: int  # whole factor by which pixels are larger than the config says
     # By LoadScan; transforms after it change `img`, and AlignHead `img_shape`:
-    img: NDArray[np.uint8]  # (H, W, C): brain windows, lowest neighbour first, then the bone window
+    img: NDArray[Any]  # (H, W, C) uint8: brain windows, lowest neighbour first, then bone window
     img_shape: tuple[int, int]  # of `img`; for mmseg
     ori_shape: tuple[int, int]  # of the whole slice; for AlignedEncoderDecoder
     shrink: int  # for PasteHemorrhage and AlignHead
     # By LoadMask; PasteHemorrhage changes it, AlignHead resamples it from the whole slice to `img`:
-    gt_seg_map: NDArray[np.uint8]  # (H, W): 0, 1, or 255 to ignore
+    gt_seg_map: NDArray[Any]  # (H, W) uint8: 0, 1, or 255 to ignore
     # By AlignHead:
     slice_px_per_px: float  # side of a pixel of `img` in pixels of the whole slice; DistortWindow
     head_to_slice_affine: NDArray[np.float64]  # (3, 3), from `img` to the whole slice; for

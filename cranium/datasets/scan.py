@@ -1,8 +1,9 @@
 """Loading a slice with both windows and its neighbours."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ PREPARE = 'cranium prepare --window brain-bone'
 
 
 @TRANSFORMS.register_module()
+@dataclass(eq=False)
 class LoadScan(BaseTransform):
     """Load both windows of a slice, the brain windows beside it, and the pose of the head.
 
@@ -35,12 +37,11 @@ class LoadScan(BaseTransform):
             each slice of a scan once; as many as there are slices let a training. Defaults to 64.
     """
 
-    def __init__(self, neighbors: int = 1, shrink: int = 2, cache_slices: int = 64) -> None:
-        self.neighbors = neighbors
-        self.shrink = shrink
-        self.cache_slices = cache_slices
-        self._slices: dict[tuple[str, int], _Slice] = {}
-        self._angles: dict[tuple[str, int], float] = {}
+    neighbors: int = 1
+    shrink: int = 2
+    cache_slices: int = 64
+    _slices: 'dict[tuple[str, int], _Slice]' = field(default_factory=dict, init=False, repr=False)
+    _angles: dict[tuple[str, int], float] = field(default_factory=dict, init=False, repr=False)
 
     def transform(self, results: Sample) -> Sample:
         """Load the slices.
@@ -97,14 +98,14 @@ class _Slice:
     """A slice as it is kept.
 
     Attributes:
-        brain (ndarray): (H, W), shrunk.
-        bone (ndarray): (H, W), shrunk.
+        brain (ndarray): (H, W) uint8, shrunk.
+        bone (ndarray): (H, W) uint8, shrunk.
         shape (tuple): Height and width of the whole slice.
         factor (int): By which it was shrunk.
     """
 
-    brain: NDArray[np.uint8]
-    bone: NDArray[np.uint8]
+    brain: NDArray[Any]
+    bone: NDArray[Any]
     shape: tuple[int, int]
     factor: int
 
@@ -132,7 +133,6 @@ class _Slice:
         return float(x), float(y)
 
     @property
-    def mean(self) -> NDArray[np.uint8]:
-        """(H, W), of both windows."""
-        mean: NDArray[np.uint8] = cv2.addWeighted(self.brain, 0.5, self.bone, 0.5, 0)
-        return mean
+    def mean(self) -> NDArray[Any]:
+        """(H, W) uint8, of both windows."""
+        return cv2.addWeighted(self.brain, 0.5, self.bone, 0.5, 0)

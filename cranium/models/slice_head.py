@@ -1,5 +1,7 @@
 """Whether a slice holds hemorrhage at all."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from mmengine.model import BaseModule
@@ -26,7 +28,7 @@ class SliceHead(BaseModule):
         in_channels: int,
         in_index: int = 0,
         loss_weight: float = 0.2,
-        init_cfg: dict | None = None,
+        init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.in_index = in_index
@@ -44,10 +46,14 @@ class SliceHead(BaseModule):
         """
         features = inputs[self.in_index]
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
-        return self.linear(pooled)[:, 0]
+        log_odds: Tensor = self.linear(pooled)[:, 0]
+        return log_odds
 
     def loss(
-        self, inputs: tuple[Tensor, ...], batch_data_samples: list[SegDataSample], train_cfg: dict
+        self,
+        inputs: tuple[Tensor, ...],
+        batch_data_samples: list[SegDataSample],
+        train_cfg: dict[str, Any],
     ) -> dict[str, Tensor]:
         """Compute the loss; the truth is whether the mask holds hemorrhage.
 

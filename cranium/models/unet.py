@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -43,9 +44,9 @@ class AdditiveUNet(BaseModule):
         base_channels: int = 16,
         widths: Sequence[int] = (1, 2, 4, 6, 8),
         num_convs: Sequence[int] = (1, 2, 2, 2, 2),
-        norm_cfg: dict | None = None,
-        act_cfg: dict | None = None,
-        init_cfg: dict | None = None,
+        norm_cfg: dict[str, Any] | None = None,
+        act_cfg: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         channels = [base_channels * width for width in widths]
