@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain, groupby
 from pathlib import Path
 from statistics import median
 
@@ -30,7 +31,7 @@ def compare_with_predecessor(source: Path, slices: int, rounds: int) -> dict[str
 
     Args:
         source (Path): An unpacked download.
-        slices (int): How many slices a round takes, evenly drawn from all.
+        slices (int): How many slices a round takes, about; in whole scans, evenly drawn from all.
         rounds (int): How often; the medians over them count.
 
     Returns:
@@ -74,9 +75,11 @@ def compare_with_predecessor(source: Path, slices: int, rounds: int) -> dict[str
 
 
 def _spread(source: Path, slices: int) -> Plan:
+    """Plan whole scans of patients evenly drawn from all, as a scan is what is prepared at once."""
     plan = make_plan(read_raw(find_source(source)), Options(split='slice'))
+    scans = [list(scan) for _, scan in groupby(plan.slices, key=lambda item: item.patient)]
     step = max(1, len(plan.slices) // slices)
-    return dataclasses.replace(plan, slices=plan.slices[::step][:slices])
+    return dataclasses.replace(plan, slices=list(chain.from_iterable(scans[::step])))
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:
@@ -91,8 +94,7 @@ def _predecessor(plan: Plan, out: Path) -> None:
     root = plan.raw.source.root
     for kind in ('images', 'masks'):
         (out / kind).mkdir(parents=True, exist_ok=True)
-    for planned in plan.slices:
-        item = planned.slice
+    for item in plan.slices:
         pixels = np.asarray(Image.open(root / item.brain))
         Image.fromarray(pixels).convert('RGB').save(out / f'images/{item.name}.png')
         mask = np.zeros_like(pixels)
@@ -103,7 +105,7 @@ def _predecessor(plan: Plan, out: Path) -> None:
 
 def _assert_pixels(plan: Plan, out: Path) -> None:
     root = plan.raw.source.root
-    by_name: dict[str, RawSlice] = {planned.slice.name: planned.slice for planned in plan.slices}
+    by_name: dict[str, RawSlice] = {item.name: item for item in plan.slices}
     for row in read_manifest(out).itertuples():
         item = by_name[slice_name(row.patient, row.slice)]
         image = np.asarray(Image.open(root / item.brain))

@@ -23,6 +23,7 @@ notes                whatever is unusual, joined by ``;``
 ==================== ===============================================================================
 """
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,8 @@ _TYPES = {
     'notes': str,
 }
 COLUMNS = tuple(_TYPES)
+EMPTY_ROW = {name: math.nan if kind is float else kind() for name, kind in _TYPES.items()}
+"""What a row holds where nothing is known."""
 
 _IMAGE_PATH = re.compile(rf'({IMAGES}/(train|val|test)/[A-Za-z0-9-]+_\d+\.png)?', re.ASCII)
 
@@ -80,7 +83,6 @@ def read_manifest(tree: str | Path) -> 'pd.DataFrame':
     import pandas as pd  # half a second
 
     path = Path(tree) / MANIFEST
-    remedy = 'move it away, then run cranium prepare'
     text = {name: str for name, kind in _TYPES.items() if kind is str}
     try:
         rows = pd.read_csv(path, dtype=text, keep_default_na=False)
@@ -94,9 +96,14 @@ def read_manifest(tree: str | Path) -> 'pd.DataFrame':
         if len(bad):
             raise ValueError(f'image {bad.iloc[0]!r}')
     except OSError as error:
-        raise CraniumError(f'{path}: cannot be read ({error.strerror}); {remedy}') from error
+        raise CraniumError(
+            f'{path}: cannot be read ({error.strerror}); run cranium prepare'
+        ) from error
     except (ValueError, TypeError) as error:  # pandas' own errors are ValueErrors
-        raise CraniumError(f'{path}: not a manifest of Cranium ({error}); {remedy}') from error
+        msg = (
+            f'{path}: not a manifest of Cranium, or one of another version ({error}); move it away'
+        )
+        raise CraniumError(f'{msg} with {IMAGES} and {MASKS}, then run cranium prepare') from error
     return rows
 
 

@@ -48,21 +48,18 @@ class Splits:
         protocol (str): One of ``PROTOCOLS``.
         folds (tuple[tuple[str, ...], ...]): The members of each fold.
         seed (int, optional): What the folds were drawn with; None for the authors'.
-        validation (bool): Whether a fold validates. Defaults to True.
     """
 
     protocol: str
     folds: tuple[tuple[str, ...], ...]
     seed: int | None = None
-    validation: bool = True
 
     def roles(self, fold: int, cases: Sequence[Case]) -> dict[str, str]:
         """Give each slice its role when ``fold`` is held out.
 
         With ``patient`` and ``slice`` the fold validates and the others train. With ``authors``
-        it tests, the first of the others that the download has validates, the rest train. Without
-        validation it tests and all others train, whatever the protocol; patient 070 always trains
-        with ``authors``.
+        it tests, the first of the others that the download has validates, the rest train; patient
+        070 always trains.
 
         Args:
             fold (int): From 0.
@@ -90,9 +87,9 @@ class Splits:
             msg = f'{self.protocol} split: all slices are in fold {fold}; complete the download'
             raise CraniumError(msg)
         role_of = dict.fromkeys(others, 'train')
-        role_of[fold] = 'val' if self.validation and self.protocol != 'authors' else 'test'
-        if self.validation and self.protocol == 'authors':
-            role_of[others[0]] = 'val'
+        role_of[fold] = 'val'
+        if self.protocol == 'authors':
+            role_of |= {fold: 'test', others[0]: 'val'}
         roles = {name: role_of[fold] for name, fold in fold_of.items()}
         if self.protocol == 'authors':
             roles |= {case.name: 'train' for case in cases if case.patient == ALWAYS_TRAINED}
@@ -126,7 +123,6 @@ class Splits:
         drawn_with = {name: version(name) for name in ('cranium', 'numpy', 'scikit-learn')}
         content = {
             'protocol': self.protocol,
-            **({} if self.validation else {'validation': False}),
             'seed': self.seed,
             'versions': drawn_with,
             'folds': self.describe(cases),
@@ -166,7 +162,7 @@ def _members(fold: dict[str, Any]) -> tuple[str, ...]:
 
 
 def read_splits(path: Path) -> Splits:
-    """Read a ``splits.json``, perhaps edited: protocol, validation, seed and members count.
+    """Read a ``splits.json``, perhaps edited: protocol, seed and members count.
 
     Raises:
         CraniumError: Not such a file, or a member that is in two folds.
@@ -174,7 +170,6 @@ def read_splits(path: Path) -> Splits:
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
         protocol, seed = content['protocol'], content.get('seed')
-        validation = content.get('validation', True)
         folds = tuple(_members(fold) for fold in content['folds'])
     except OSError as error:
         raise CraniumError(f'{path}: cannot be read ({error.strerror}); check the path') from error
@@ -183,11 +178,9 @@ def read_splits(path: Path) -> Splits:
         raise CraniumError(msg) from error
     if protocol not in PROTOCOLS:
         raise CraniumError(f'{path}: no protocol {protocol!r}; choose from {", ".join(PROTOCOLS)}')
-    if not isinstance(validation, bool):
-        raise CraniumError(f'{path}: validation is {validation!r}; write true or false')
     if len(folds) < 2:
         raise CraniumError(f'{path}: {len(folds)} fold; at least 2 are needed')
     twice = [name for name, n in Counter(m for fold in folds for m in fold).items() if n > 1]
     if twice:
         raise CraniumError(f'{path}: {twice[0]} is in two folds; keep it in one')
-    return Splits(protocol, folds, seed, validation)
+    return Splits(protocol, folds, seed)

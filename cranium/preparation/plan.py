@@ -1,5 +1,6 @@
 """Deciding, before anything is written, which slice goes where."""
 
+import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,21 +46,6 @@ class Options:
         return {'window': self.window, 'mask_threshold': self.mask_threshold}
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A slice and where it goes.
-
-    Args:
-        slice (RawSlice): The slice.
-        split (str): ``train``, ``val`` or ``test``; empty when it is left out.
-        left_out (str): Why it is left out; empty when it is not.
-    """
-
-    slice: RawSlice
-    split: str
-    left_out: str = ''
-
-
 @dataclass(frozen=True)
 class Plan:
     """What a run will write.
@@ -68,13 +54,13 @@ class Plan:
         raw (RawDataset): The download.
         options (Options): How.
         splits (Splits): The folds.
-        slices (list[Planned]): Every slice, written or left out, by patient and number.
+        slices (list[RawSlice]): Every slice, written or left out, by patient and number.
     """
 
     raw: RawDataset
     options: Options
     splits: Splits
-    slices: list[Planned]
+    slices: list[RawSlice]
 
     @property
     def left_out(self) -> Counter[str]:
@@ -84,7 +70,7 @@ class Plan:
     def counts(self) -> dict[str, dict[str, int]]:
         """Count patients and slices by split, leaving out splits without any."""
         counts = {
-            split: count(item.slice.case for item in self.slices if item.split == split)
+            split: count(item.case for item in self.slices if item.split == split)
             for split in ROLES
         }
         return {split: numbers for split, numbers in counts.items() if numbers['slices']}
@@ -92,7 +78,7 @@ class Plan:
     def remarks(self) -> list[str]:
         """Say, a line each, what whoever uses this tree has to know."""
         remarks = [f'slices left out ({why}): {number}' for why, number in self.left_out.items()]
-        notes = Counter(note for item in self.raw.slices for note in item.notes)
+        notes = Counter(note for item in self.slices for note in item.notes)
         remarks += [f'unusual slices ({note}): {number}' for note, number in sorted(notes.items())]
         if self.raw.rows_without_image:
             remarks.append(f'rows of the diagnosis without an image: {self.raw.rows_without_image}')
@@ -100,7 +86,7 @@ class Plan:
             first, *others = self.raw.unknown_files
             more = f' and {len(others)} more' if others else ''
             remarks.append(f'ignored, as not a slice: {first}{more}')
-        missing = self.splits.missing([item.case for item in self.raw.slices])
+        missing = self.splits.missing([item.case for item in self.slices])
         remarks += [
             f'fold {fold}: {len(members)} of its {len(self.splits.folds[fold])} members are not in '
             'this download'
@@ -129,7 +115,8 @@ def make_plan(raw: RawDataset, options: Options) -> Plan:
     slices = []
     for item in raw.slices:
         reason = _why_left_out(item, options)
-        slices.append(Planned(item, '' if reason else roles[item.name], reason))
+        split = '' if reason else roles[item.name]
+        slices.append(dataclasses.replace(item, split=split, left_out=reason))
     return Plan(raw, options, splits, slices)
 
 

@@ -2,11 +2,9 @@
 
 import json
 import signal
-import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +15,18 @@ from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
 from cranium.head import ANGLE_SLICES, head_angle, head_center, shrink
-from cranium.manifest import IMAGES, MANIFEST, MASKS, mask_path, read_manifest, write_manifest
+from cranium.manifest import (
+    EMPTY_ROW,
+    IMAGES,
+    MANIFEST,
+    MASKS,
+    mask_path,
+    read_manifest,
+    write_manifest,
+)
 from cranium.preparation.images import decode_gray, encode_png, uniform_png
-from cranium.preparation.plan import Options, Plan, Planned
+from cranium.preparation.plan import Options, Plan
+from cranium.preparation.raw import RawSlice
 from cranium.preparation.source import Source
 from cranium.preparation.tree import (
     DATASET,
@@ -29,6 +36,7 @@ from cranium.preparation.tree import (
     read_dataset_json,
     refuse_foreign,
     sha256,
+    signals_handled,
     staging,
     write_file,
 )
@@ -81,7 +89,7 @@ def write_plan(
                 progress(len(scan))
             manifest = pd.DataFrame(rows)
             write_manifest(manifest, new)
-            cases = [item.slice.case for item in plan.slices]
+            cases = [item.case for item in plan.slices]
             write_file(new / SPLITS, plan.splits.to_json(cases).encode())
             write_file(new / DATASET, _dataset_json(plan, manifest, new).encode())
             refuse_foreign(out)
@@ -105,7 +113,7 @@ def refuse_loss(plan: Plan, out: Path, overwrite: bool) -> None:
             raise CraniumError(f'{out}: prepared with {name} {before}, not {value}; {remedy}')
     written = rows[rows['image'] != '']
     lost = set(map(slice_name, written['patient'], written['slice']))
-    lost -= {item.slice.name for item in plan.slices if item.split}
+    lost -= {item.name for item in plan.slices if item.split}
     if lost:
         msg = f'{out}: has {len(lost)} slices that {plan.raw.source} lacks, {min(lost)} first'
         raise CraniumError(f'{msg}; {remedy}')
@@ -125,16 +133,12 @@ def _run(plan: Plan, new: Path) -> Iterator[list[dict[str, Any]]]:
     """Write all scans, wherever joblib is told to; yield each scan's rows, in order."""
     from joblib import Parallel, delayed  # slow to import
 
-    scans = groupby(plan.slices, key=lambda item: item.slice.patient)
-    with _interrupts_ignored():
+    people = defaultdict(lambda: (np.nan, ''), plan.raw.people)
+    scans = groupby(plan.slices, key=lambda item: item.patient)
+    # Processes that start now ignore Ctrl-C: it is for this one, which then ends them.
+    with signals_handled(signal.SIG_IGN, signal.SIGINT):
         results = Parallel(batch_size=1, return_as='generator')(
-            delayed(_write_scan)(
-                plan.raw.source,
-                plan.options,
-                new,
-                list(scan),
-                plan.raw.people.get(patient, (np.nan, '')),
-            )
+            delayed(_write_scan)(plan.raw.source, plan.options, new, list(scan), *people[patient])
             for patient, scan in scans
         )
     try:
@@ -144,72 +148,47 @@ def _run(plan: Plan, new: Path) -> Iterator[list[dict[str, Any]]]:
         raise CraniumError(msg) from error
 
 
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Let processes start that ignore Ctrl-C: it is for this one, which then ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what becomes of a signal
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _write_scan(
-    source: Source, options: Options, new: Path, scan: Sequence[Planned], person: tuple[float, str]
+    source: Source, options: Options, new: Path, scan: Sequence[RawSlice], age: float, sex: str
 ) -> list[dict[str, Any]]:
     """Write one patient's slices to a new tree; return their rows of the manifest."""
+    cv2.setNumThreads(1)  # as it is scans that are worked on in parallel
     rows, views = [], []
-    for planned in scan:
-        item, notes, written = planned.slice, list(planned.slice.notes), _NOT_WRITTEN
-        if planned.left_out:
-            notes.append(f'left out: {planned.left_out}')
+    for item in scan:
+        row = {
+            **EMPTY_ROW,
+            'patient': item.patient,
+            'slice': item.number,
+            'split': item.split,
+            'label': item.label,
+            'types': item.types,
+            'age': age,
+            'sex': sex,
+        }
+        notes = list(item.notes)
+        if item.left_out:
+            notes.append(f'left out: {item.left_out}')
         else:
-            written, view = _write_slice(source, options, new, planned)
+            written, view = _write_slice(source, options, new, item)
+            row |= written
             views.append(view)
-            if item.mask and not written['hemorrhage_pixels']:
+            if item.mask and not row['hemorrhage_pixels']:
                 notes.append('mask without a pixel above the threshold')
-        rows.append(
-            {
-                'patient': item.patient,
-                'slice': item.number,
-                'split': planned.split,
-                'label': item.label,
-                'types': item.types,
-                'age': person[0],
-                'sex': person[1],
-                **written,
-                'notes': ';'.join(notes),
-            }
-        )
-    angle = _angle(views)
+        rows.append({**row, 'notes': ';'.join(notes)})
+    chosen = np.unique(np.linspace(0, len(views) - 1, 2 * ANGLE_SLICES).astype(int))
+    angle = head_angle([views[index] for index in chosen]) if views else np.nan
     return [{**row, 'head_angle': angle if row['image'] else np.nan} for row in rows]
 
 
-_NOT_WRITTEN: dict[str, Any] = {
-    'image': '',
-    'hemorrhage_pixels': 0,
-    'head_x': np.nan,
-    'head_y': np.nan,
-    'sources': '',
-    'source_sha256': '',
-    'image_sha256': '',
-    'mask_sha256': '',
-}
-
-
 def _write_slice(
-    source: Source, options: Options, new: Path, planned: Planned
+    source: Source, options: Options, new: Path, item: RawSlice
 ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
     """Decode, encode and write a slice.
 
     Returns:
-        tuple: The columns of ``_NOT_WRITTEN``; and the mean of its windows, shrunk, in which the
+        tuple: What the manifest holds of it; and the mean of its windows, shrunk, in which the
         head's angle can be seen.
     """
-    item = planned.slice
     members = [getattr(item, window) for window in options.window.split('-')]
     members += [item.mask] if item.mask else []
     contents = [source.read(member) for member in members]
@@ -225,13 +204,13 @@ def _write_slice(
         value = IGNORE_INDEX if item.label == UNLABELLED else 0
         hemorrhage_pixels, mask_png = 0, uniform_png(*pixels[0].shape, value)
     image_png = encode_png(pixels[0] if len(pixels) == 1 else np.dstack([*pixels, pixels[0]]))
-    image = f'{IMAGES}/{planned.split}/{item.name}.png'
+    image = f'{IMAGES}/{item.split}/{item.name}.png'
     write_file(new / image, image_png)
     write_file(new / mask_path(image), mask_png)
     views = [shrink(window, _SHRINK) for window in pixels]
     center = head_center(views[0]) or (np.nan, np.nan)
     head_x, head_y = (round(_SHRINK * length + (_SHRINK - 1) / 2, 2) for length in center)
-    written: dict[str, Any] = {
+    row = {
         'image': image,
         'hemorrhage_pixels': hemorrhage_pixels,
         'head_x': head_x,
@@ -242,15 +221,7 @@ def _write_slice(
         'mask_sha256': sha256(mask_png),
     }
     mean = cv2.addWeighted(views[0], 0.5, views[-1], 0.5, 0)
-    return written, np.asarray(mean, np.uint8)
-
-
-def _angle(views: Sequence[NDArray[np.uint8]]) -> float:
-    """Estimate the head's angle from slices spread over the scan; nan where there are none."""
-    if not views:
-        return np.nan
-    chosen = np.unique(np.linspace(0, len(views) - 1, 2 * ANGLE_SLICES).astype(int))
-    return head_angle([views[index] for index in chosen])
+    return row, np.asarray(mean, np.uint8)
 
 
 def _dataset_json(plan: Plan, manifest: 'pd.DataFrame', new: Path) -> str:

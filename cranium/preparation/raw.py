@@ -26,7 +26,7 @@ _LITTER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RawSlice:
-    """One slice of one patient.
+    """One slice of one patient, and where it goes.
 
     Args:
         patient (str): The patient, as in the manifest.
@@ -37,6 +37,8 @@ class RawSlice:
         label (str): ``MASKED``, ``BACKGROUND`` or ``UNLABELLED``.
         types (str): Hemorrhage types of the diagnosis, joined by ``+``.
         notes (tuple[str, ...]): Whatever is unusual.
+        split (str): ``train``, ``val`` or ``test``; empty until planned, and where left out.
+        left_out (str): Why it is left out; empty where it is not.
     """
 
     patient: str
@@ -47,6 +49,8 @@ class RawSlice:
     label: str
     types: str = ''
     notes: tuple[str, ...] = ()
+    split: str = ''
+    left_out: str = ''
 
     @property
     def name(self) -> str:

@@ -13,10 +13,7 @@ from pathlib import Path, PurePosixPath
 from cranium.errors import CraniumError
 
 PATIENTS = 'Patients_CT'
-DOWNLOAD_URLS = (
-    'https://www.kaggle.com/datasets/vbookshelf/computed-tomography-ct-images',
-    'https://physionet.org/content/ct-ich/1.0.0/',
-)
+DOWNLOAD_URL = 'https://www.kaggle.com/datasets/vbookshelf/computed-tomography-ct-images'
 
 # A slice is some 40 kB and the whole download 1.2 GB at most; these bounds are far above both.
 MAX_FILE_BYTES = 64 * 2**20
@@ -158,7 +155,7 @@ def find_source(path: Path) -> Source:
         CraniumError: Nothing there, more than one download, or an unsafe or damaged zip.
     """
     path = Path(path)
-    where = f'get it from {DOWNLOAD_URLS[0]} (or try --source data/sample)'
+    where = f'get it from {DOWNLOAD_URL} (or try --source data/sample)'
     if path.is_file():
         source = _zip_source(path)
         if source is None:

@@ -185,9 +185,15 @@ def staging(out: Path) -> Iterator[Path]:
     folder.chmod(0o755)
     try:
         yield folder
-        with _uninterrupted():
+        # Ctrl-C and a polite kill wait for the milliseconds of the swap.
+        waiting: list[int] = []
+        with signals_handled(
+            lambda number, _: waiting.append(number), signal.SIGINT, signal.SIGTERM
+        ):
             os.replace(folder, out / _WORK / _READY)
             _swap_in(out)
+        for number in waiting:
+            os.kill(os.getpid(), number)
     except OSError as error:
         raise _cannot_write(out, error) from error
     finally:
@@ -234,20 +240,14 @@ def _listed(tree: Path) -> list[str]:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C and a polite kill wait for the milliseconds of the swap."""
+def signals_handled(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
+    """Handle signals otherwise for a while; only in the main thread, which receives them."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread receives signals
+        yield
         return
-    waiting: list[int] = []
-    kept = {
-        number: signal.signal(number, lambda number, _: waiting.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    kept = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-        for received in waiting:
-            os.kill(os.getpid(), received)
+        for number, before in kept.items():
+            signal.signal(number, before)

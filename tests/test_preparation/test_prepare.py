@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import joblib
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ from cranium.preparation.plan import Options, make_plan
 from cranium.preparation.prepare import write_plan
 from cranium.preparation.raw import read_raw
 from cranium.preparation.source import find_source
-from cranium.slices import slice_name
+from cranium.slices import parse_slice_name, slice_name
+from cranium.splits import read_splits
 
 
 def prepare(raw_tree, out, overwrite=False, **options):
@@ -117,6 +119,37 @@ def test_the_folds_do_not_depend_on_what_is_left_out(raw_tree, out):
     assert (row['split'], row['image']) == ('', '')
     assert row['notes'] == 'no bone window;left out: no bone window'
     assert (out / 'brain/splits.json').read_bytes() == (out / 'bone/splits.json').read_bytes()
+
+
+def test_large_numbers_are_names_like_others(raw_tree, out):
+    raw_tree.add(1050, 1000, bleeds=True)
+    raw_tree.write_csv()
+    assert prepare(raw_tree, out) == 16
+    row = rows_of(out)['1050_1000']
+    assert (row['patient'], row['slice'], row['label']) == ('1050', 1000, 'mask')
+    assert parse_slice_name(row['image']) == ('1050', 1000)
+    assert (out / row['image']).exists() and (out / mask_path(row['image'])).exists()
+    members = [name for fold in read_splits(out / 'splits.json').folds for name in fold]
+    assert sorted(members) == ['049', '050', '051', '052', '053', '1050']
+    assert list(check_tree(out)) == []
+
+
+@pytest.mark.parametrize('window', ['brain', 'bone', 'brain-bone'])
+def test_the_pose_of_the_head(raw_tree, out, encode_jpeg, window):
+    """A brighter ellipse, 20 degrees clockwise, about (70, 60) of 140 x 130 pixels."""
+    head = np.zeros((130, 140), np.uint8)
+    cv2.ellipse(head, (70, 60), (30, 50), 20, 0, 360, 120, -1)
+    for number in range(1, 5):
+        raw_tree.add(60, number, bleeds=False)
+        for kind in ('brain', 'bone'):
+            pixels = np.zeros_like(head) if number == 4 else head
+            raw_tree.write(f'Patients_CT/060/{kind}/{number}.jpg', encode_jpeg(pixels))
+    raw_tree.write_csv()
+    prepare(raw_tree, out, window=window)
+    rows = read_manifest(out).set_index(['patient', 'slice']).loc['060']
+    assert rows.loc[1, ['head_x', 'head_y']].tolist() == pytest.approx([70, 60], abs=0.3)
+    assert rows.loc[4, ['head_x', 'head_y']].isna().all()  # nothing is seen
+    assert rows['head_angle'].tolist() == pytest.approx([20] * 4, abs=2)
 
 
 def test_unlabelled_slices_are_left_out_or_ignored(raw_tree, out):
@@ -400,8 +433,14 @@ def test_two_runs_at_once(raw_tree, out):
     assert prepare(raw_tree, out) == 15
 
 
-class Killed(BaseException):
-    """Stands for kill -9: nothing of Cranium's catches it or cleans up after it."""
+def test_a_file_system_without_locks_is_not_another_run(raw_tree, out, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, 'No locks available')
+
+    monkeypatch.setattr('fcntl.flock', refuse)
+    with pytest.raises(CraniumError, match=r'out: its file system refuses locks \(.*No locks'):
+        prepare(raw_tree, out)
+    assert not (out / 'images').exists()
 
 
 SYSTEM_CALLS = ('replace', 'rename', 'rmdir', 'unlink', 'mkdir', 'open')
