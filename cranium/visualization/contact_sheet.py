@@ -1,20 +1,27 @@
-"""A contact sheet: slices side by side, prediction and truth as outlines."""
+"""A contact sheet: slices side by side below a title and a legend."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cranium.evaluation import measures
-from cranium.preparation.sheets import outline
+from cranium.errors import CraniumError
+from cranium.visualization.overlay import (
+    COLOURS,
+    CONVENTION,
+    PREDICTION,
+    TRUTH,
+    Mask,
+    overlay,
+    read_gray,
+)
 
-TRUTH, PREDICTION = (64, 220, 90), (255, 80, 60)
-PANEL = 256  # pixels, the width and height of a slice on the sheet
-CAPTION = 20
-GAP = 4
+PANEL, CAPTION, GAP, HEADER = 256, 20, 4, 48  # pixels
+_TEXT, _GROUND = (235, 235, 235), (24, 24, 24)
 
 
 @dataclass
@@ -22,96 +29,82 @@ class Panel:
     """A slice to draw.
 
     Attributes:
-        image (np.ndarray): Gray slice, uint8, shape (H, W).
-        truth (np.ndarray): True hemorrhage, bool, shape (H, W).
-        prediction (np.ndarray): Predicted hemorrhage, bool, shape (H, W).
-        name (str): Of the slice.
+        image (ndarray): Gray values, uint8, shape (H, W).
+        caption (str): The line below it.
+        masks (dict): What to outline; see :func:`cranium.visualization.overlay.overlay`.
     """
 
-    image: np.ndarray
-    truth: np.ndarray
-    prediction: np.ndarray
-    name: str
-
-    @property
-    def caption(self) -> str:
-        """The slice and its Dice, the line below it."""
-        truth, prediction = self.truth, self.prediction
-        overlap, false, missed = truth & prediction, prediction & ~truth, truth & ~prediction
-        dice = measures.dice(overlap.sum(), false.sum(), missed.sum())
-        return f'{self.name}  ' + ('no hemorrhage' if np.isnan(dice) else f'Dice {dice:.2f}')
-
-
-def draw_panel(panel: Panel) -> Image.Image:
-    """Draw a slice with its two outlines, truth first, so that the prediction lies on top.
-
-    Args:
-        panel (Panel): What to draw.
-
-    Returns:
-        Image.Image: RGB, ``PANEL`` x (``PANEL`` + ``CAPTION``) pixels.
-
-    Raises:
-        ValueError: If the masks differ from the image in size.
-    """
-    size = (PANEL, PANEL)
-    pixels = np.array(Image.fromarray(panel.image).resize(size, Image.Resampling.BILINEAR))
-    pixels = np.repeat(pixels[..., None], 3, axis=2)
-    for mask, colour in ((panel.truth, TRUTH), (panel.prediction, PREDICTION)):
-        if mask.shape != panel.image.shape:
-            msg = f'{panel.name}: the image is {panel.image.shape}, a mask {mask.shape}.'
-            raise ValueError(msg)
-        # Outlined after scaling, or else the line would be lost or broken.
-        scaled = Image.fromarray(mask.astype(np.uint8) * 255).resize(
-            size, Image.Resampling.BILINEAR
-        )
-        pixels[outline(np.array(scaled) > 127)] = colour
-    canvas = Image.new('RGB', (PANEL, PANEL + CAPTION))
-    canvas.paste(Image.fromarray(pixels), (0, 0))
-    ImageDraw.Draw(canvas).text(
-        (4, PANEL + 3), panel.caption, fill=(235, 235, 235), font=ImageFont.load_default(12)
-    )
-    return canvas
+    image: NDArray[np.uint8]
+    caption: str = ''
+    masks: Mapping[str, Mask] = field(default_factory=dict)
 
 
 def contact_sheet(panels: Sequence[Panel], columns: int = 4, title: str = '') -> Image.Image:
-    """Put slices side by side, below a title and a legend.
+    """Put slices side by side, below a title and a legend of the outlines that occur.
 
     Args:
-        panels (Sequence[Panel]): The slices, in reading order.
-        columns (int): Slices a row. Defaults to 4.
+        panels (sequence): The slices, in reading order.
+        columns (int): Slices per row. Defaults to 4.
         title (str): A line above. Defaults to ''.
 
     Returns:
-        Image.Image: RGB.
+        Image: RGB.
 
     Raises:
-        ValueError: If there is no slice.
+        CraniumError: If there is no slice.
     """
     if not panels:
-        msg = 'There is no slice to draw.'
-        raise ValueError(msg)
+        raise CraniumError('There is no slice to draw; choose others.')
     columns = min(columns, len(panels))
-    header = 48
-    width = columns * (PANEL + GAP) + GAP
-    height = header + ceil(len(panels) / columns) * (PANEL + CAPTION + GAP) + GAP
-    sheet = Image.new('RGB', (width, height), (24, 24, 24))
+    rows = ceil(len(panels) / columns)
+    size = (columns * (PANEL + GAP) + GAP, HEADER + rows * (PANEL + CAPTION + GAP) + GAP)
+    sheet = Image.new('RGB', size, _GROUND)
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(14)
-    draw.text((GAP + 4, 6), title, fill=(235, 235, 235), font=font)
-    x = GAP + 4
-    for text, colour in (
-        ('truth', TRUTH),
-        ('prediction', PREDICTION),
-        ("radiological view: the patient's right is on the left", (170, 170, 170)),
-    ):
-        draw.text((x, 26), text, fill=colour, font=font)
-        x += int(draw.textlength(text, font=font)) + 16
+    _write(draw, (GAP + 4, 6), title, size[0] - 16)
+    _write_legend(draw, {kind for panel in panels for kind in panel.masks}, size[0])
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
-        position = (GAP + column * (PANEL + GAP), header + row * (PANEL + CAPTION + GAP))
-        sheet.paste(draw_panel(panel), position)
+        x, y = GAP + column * (PANEL + GAP), HEADER + row * (PANEL + CAPTION + GAP)
+        picture = overlay(panel.image, panel.masks, PANEL)
+        draw.rectangle((x, y, x + PANEL - 1, y + PANEL + CAPTION - 1), fill=(0, 0, 0))
+        sheet.paste(picture, (x + (PANEL - picture.width) // 2, y + (PANEL - picture.height) // 2))
+        _write(draw, (x + 4, y + PANEL + 3), panel.caption, PANEL - 8, size=12)
     return sheet
+
+
+def _write_legend(draw: ImageDraw.ImageDraw, kinds: set[str], width: int) -> None:
+    x = GAP + 4
+    for kind in (TRUTH, PREDICTION):
+        if kind in kinds:
+            for start in (0, 9, 18):  # a line, or three dashes
+                end = start + (5 if kind == PREDICTION else 9)
+                draw.line((x + start, 35, x + end, 35), fill=COLOURS[kind], width=2)
+            x += 32 + _write(draw, (x + 32, 26), kind, width - x, fill=COLOURS[kind]) + 16
+    _write(draw, (x, 26), CONVENTION, width - x - GAP, fill=(170, 170, 170))
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    where: tuple[int, int],
+    text: str,
+    width: int,
+    size: int = 14,
+    fill: tuple[int, int, int] = _TEXT,
+) -> int:
+    """Write a line, in smaller letters where it is too long; return its length in pixels."""
+    font = ImageFont.load_default(size)
+    if size > 7 and draw.textlength(text, font=font) > width:
+        return _write(draw, where, text, width, size - 1, fill)
+    draw.text(where, text, fill=fill, font=font)
+    return int(draw.textlength(text, font=font))
+
+
+def prediction_panel(name: str, image: NDArray[np.uint8], truth: Mask, prediction: Mask) -> Panel:
+    """Make the panel of a predicted slice, its Dice in the caption."""
+    pixels = int(truth.sum() + prediction.sum())
+    dice = 2 * int((truth & prediction).sum()) / pixels if pixels else None
+    caption = f'{name}  ' + ('no hemorrhage' if dice is None else f'Dice {dice:.2f}')
+    return Panel(image, caption, {TRUTH: truth, PREDICTION: prediction})
 
 
 def read_panels(predictions: Path, images: Path, masks: Path, count: int) -> list[Panel]:
@@ -127,36 +120,32 @@ def read_panels(predictions: Path, images: Path, masks: Path, count: int) -> lis
         list[Panel]: In order of name.
 
     Raises:
-        FileNotFoundError: If there is no prediction, or a slice or mask of one is missing.
+        CraniumError: There is no prediction, or the slice or mask of one is missing or of another
+            size.
     """
     files = sorted(predictions.glob('*.png'))
     if not files:
-        msg = f'{predictions} holds no .png; expected the masks that `mim test --out` writes.'
-        raise FileNotFoundError(msg)
+        msg = f'{predictions} holds no .png; expected the masks that `mim test --out` writes'
+        raise CraniumError(msg)
     chosen = np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int)
     return [_read_panel(files[index], images, masks) for index in chosen]
 
 
 def _read_panel(prediction: Path, images: Path, masks: Path) -> Panel:
-    predicted = _read_gray(prediction) == 1
-    true = _read_gray(masks / prediction.name) == 1
-    return Panel(_read_gray(images / prediction.name), true, predicted, prediction.stem)
+    image, truth, predicted = (
+        _read(file) for file in (images / prediction.name, masks / prediction.name, prediction)
+    )
+    if not image.shape == truth.shape == predicted.shape:
+        msg = (
+            f'{prediction}: its shape is {predicted.shape}, that of the slice {image.shape} and '
+            f'of the true mask {truth.shape}; predict at the size of the slice'
+        )
+        raise CraniumError(msg)
+    return prediction_panel(prediction.stem, image, truth == 1, predicted == 1)
 
 
-def brain_window(image: Image.Image) -> Image.Image:
-    """Give the brain window of a prepared slice.
-
-    Args:
-        image (Image.Image): Gray, or RGB with the channels brain, bone, brain.
-
-    Returns:
-        Image.Image: Gray; a mean of the windows would show neither.
-    """
-    return image.getchannel('R') if image.mode == 'RGB' else image.convert('L')
-
-
-def _read_gray(path: Path) -> np.ndarray:
-    if not path.is_file():
-        msg = f'{path} is not there; give the --data and --split that the predictions were made on.'
-        raise FileNotFoundError(msg)
-    return np.asarray(brain_window(Image.open(path)))
+def _read(file: Path) -> NDArray[np.uint8]:
+    if not file.is_file():
+        msg = f'{file} is not there; give the --data and --split that the predictions were made on'
+        raise CraniumError(msg)
+    return read_gray(file)

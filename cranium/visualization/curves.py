@@ -1,15 +1,51 @@
-"""Training and validation curves from the scalars that mmengine writes."""
+"""Training and validation curves from the scalars that mmengine logs."""
 
+import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
+import pandas as pd
 
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt
+from cranium.errors import CraniumError
+from cranium.visualization.charts import LINES
 
-from cranium.visualization.scalars import read_scalars
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-LOSS, DICE = 'loss', 'pixel/dice_hemorrhage'
+CURVES = {  # by axis: what is drawn, and its label
+    'Loss': {'loss': 'training'},
+    'Dice of hemorrhage': {
+        'pixel/dice_hemorrhage': 'validation, pixels pooled',
+        'patient/authors_dice': 'validation, patients',
+    },
+}
+
+
+def read_scalars(work_dir: str | Path) -> pd.DataFrame:
+    """Read what a training logged; of one that was resumed, all parts.
+
+    Args:
+        work_dir (str | Path): Work directory of the run.
+
+    Returns:
+        DataFrame: By ``step``, one column per scalar; where a part repeats a step, the later part
+        counts. Empty where the folder holds no scalars. A last line that was cut off as the
+        training was stopped is left out.
+
+    Raises:
+        CraniumError: A file is not one of mmengine's.
+    """
+    parts = [pd.DataFrame({'step': []})]
+    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        whole_lines = file.read_text(encoding='utf-8').rpartition('\n')[0]
+        try:
+            parts.append(pd.read_json(io.StringIO(whole_lines), lines=True))
+        except (ValueError, TypeError) as error:
+            msg = f'{file}: not the scalars of mmengine ({error}); remove the bad line'
+            raise CraniumError(msg) from error
+    # A test logs without a step. A training step and the validation after it share one row.
+    rows = pd.concat([part for part in parts if 'step' in part])
+    return rows.groupby('step').last()
 
 
 def plot_curves(work_dir: Path, out: Path) -> None:
@@ -20,29 +56,46 @@ def plot_curves(work_dir: Path, out: Path) -> None:
         out (Path): The picture to write; its suffix says the format.
 
     Raises:
-        FileNotFoundError: If the folder holds no scalars.
+        CraniumError: If the folder holds no scalars.
     """
-    records = read_scalars(work_dir)
-    if not records:
+    scalars = read_scalars(work_dir)
+    if scalars.empty:
         msg = (
             f'{work_dir} holds no */vis_data/scalars.json; expected the work_dir of a training '
-            'whose config keeps vis_backends=[dict(type="LocalVisBackend")].'
+            'whose config keeps vis_backends=[dict(type="LocalVisBackend")]'
         )
-        raise FileNotFoundError(msg)
-    figure, loss_axis = plt.subplots(figsize=(7, 4), layout='constrained')
-    _plot(loss_axis, records, LOSS, 'tab:blue', 'Training loss')
-    dice_axis = loss_axis.twinx()
-    _plot(dice_axis, records, DICE, 'tab:red', 'Dice of hemorrhage on validation slices')
-    dice_axis.set_ylim(0, 1)
-    loss_axis.set_ylim(bottom=0)
-    loss_axis.set_xlabel('Iteration')
-    loss_axis.set_title(work_dir.resolve().name)
+        raise CraniumError(msg)
+    from matplotlib.figure import Figure
+
+    labels = logged(scalars)
+    figure = Figure(figsize=(5 * len(labels), 3.5), layout='constrained')
+    for axis, label in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels):
+        draw_curve(axis, scalars, label)
+    figure.suptitle(work_dir.resolve().name)
     figure.savefig(out, dpi=120)
-    plt.close(figure)
 
 
-def _plot(axis: plt.Axes, records: list[dict], key: str, colour: str, label: str) -> None:
-    points = [(record['step'], record[key]) for record in records if key in record]
-    axis.plot(*zip(*points), color=colour, marker='o', markersize=3)
-    axis.set_ylabel(label, color=colour)
-    axis.tick_params(axis='y', labelcolor=colour)
+def logged(scalars: pd.DataFrame) -> list[str]:
+    """Return the labels of ``CURVES`` of which something was logged."""
+    return [
+        label for label, curves in CURVES.items() if scalars.columns.intersection([*curves]).size
+    ]
+
+
+def draw_curve(axis: 'Axes', scalars: pd.DataFrame, label: str) -> None:
+    """Draw loss or Dice by iteration.
+
+    Args:
+        axis (Axes): Where to.
+        scalars (DataFrame): From :func:`read_scalars`.
+        label (str): One of ``CURVES``.
+    """
+    for (key, text), (colour, style) in zip(CURVES[label].items(), LINES):
+        if key in scalars:
+            points = scalars[key].dropna()
+            # A single point is seen only as a marker, many of them hide the line.
+            marker = 'o' if len(points) <= 40 else ''
+            axis.plot(points.index, points, style + marker, color=colour, label=text, markersize=4)
+    axis.set(xlabel='Iteration', ylabel=label)
+    axis.set_ylim(bottom=0, top=1 if label.startswith('Dice') else None)
+    axis.legend()

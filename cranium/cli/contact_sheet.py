@@ -1,0 +1,32 @@
+"""``cranium contact-sheet``."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    epilog='Example: cranium contact-sheet work_dirs/X/predictions --data data --out sheet.png'
+)
+@click.argument('predictions', type=click.Path(path_type=Path))
+@click.option(
+    '--data',
+    type=click.Path(path_type=Path),
+    default='data',
+    show_default=True,
+    help='Prepared tree.',
+)
+@click.option('--split', default='val', show_default=True, help='Its part.')
+@click.option('--out', type=click.Path(path_type=Path), required=True, help='Picture to write.')
+@click.option('--count', default=16, show_default=True, help='Number of slices.')
+@click.option('--title', default='', help='A line above the slices.')
+def command(predictions: Path, data: Path, split: str, out: Path, count: int, title: str) -> None:
+    """Draw predicted slices: prediction and truth as outlines.
+
+    PREDICTIONS is the folder that `mim test --out` wrote.
+    """
+    from cranium.visualization.contact_sheet import contact_sheet, read_panels
+
+    panels = read_panels(predictions, data / 'images' / split, data / 'masks' / split, count)
+    contact_sheet(panels, title=title or f'{predictions}, {len(panels)} slices').save(out)
+    click.echo(f'{len(panels)} slices in {out}')

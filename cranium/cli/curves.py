@@ -1,0 +1,22 @@
+"""``cranium curves``."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(epilog='Example: cranium curves work_dirs/quickstart --out curves.png')
+@click.argument('work_dir', type=click.Path(path_type=Path))
+@click.option(
+    '--out', type=click.Path(path_type=Path), help='Picture to write; default: WORK_DIR/curves.png.'
+)
+def command(work_dir: Path, out: Path | None) -> None:
+    """Draw the loss and the validation Dice of a training.
+
+    WORK_DIR is the --work-dir of `mim train`.
+    """
+    from cranium.visualization.curves import plot_curves
+
+    out = out or work_dir / 'curves.png'
+    plot_curves(work_dir, out)
+    click.echo(out)

@@ -1,0 +1,75 @@
+"""``cranium sheets``."""
+
+from pathlib import Path
+
+import click
+
+from cranium.cli._options import ManyValues
+from cranium.slices import HEMORRHAGE_TYPES, patient_name
+
+
+@click.command(cls=ManyValues, epilog='Example: cranium sheets --source data --type Epidural')
+@click.option(
+    '--source',
+    type=click.Path(path_type=Path),
+    default='data',
+    show_default=True,
+    help='Prepared tree or download.',
+)
+@click.option(
+    '--out',
+    type=click.Path(path_type=Path),
+    default='slices.png',
+    show_default=True,
+    help='A .png, or a .html of one patient.',
+)
+@click.option('--number', type=click.IntRange(1), default=12, show_default=True, help='Slices.')
+@click.option('--seed', default=0, show_default=True, help='What the slices are drawn with.')
+@click.option('--patient', multiple=True, metavar='PID...', help='Only these patients.')
+@click.option('--type', 'kind', type=click.Choice(HEMORRHAGE_TYPES), help='Only with this type.')
+@click.option('--min-pixels', default=0, help='Only slices with so much hemorrhage.')
+@click.option('--max-pixels', type=int, help='Only slices with so little hemorrhage.')
+@click.option('--clean', is_flag=True, help='Slices without hemorrhage.')
+def command(
+    source: Path,
+    out: Path,
+    number: int,
+    seed: int,
+    patient: tuple[str, ...],
+    kind: str | None,
+    min_pixels: int,
+    max_pixels: int | None,
+    clean: bool,
+) -> None:
+    """Show slices with the truth outlined: a contact sheet, or a page for one patient."""
+    page = out.suffix.lower() == '.html'
+    if not page and out.suffix.lower() != '.png':
+        raise click.UsageError('--out: name a .png or a .html file')
+    if page and len(patient) != 1:
+        raise click.UsageError('an .html page needs one --patient')
+    from cranium.preparation.collection import open_collection
+    from cranium.preparation.sheets import choose, load
+    from cranium.visualization.contact_sheet import contact_sheet
+    from cranium.visualization.patient_page import patient_page, view_panels
+
+    collection = open_collection(source)
+    patients = [patient_name(name) for name in patient]
+    slices = collection.slices[collection.slices['patient'].isin(patients)]
+    if not page or slices.empty:
+        slices = choose(
+            collection,
+            number=number,
+            seed=seed,
+            patients=patients,
+            kind=kind,
+            pixels=(min_pixels, max_pixels) if min_pixels > 0 or max_pixels is not None else None,
+            clean=clean,
+        )
+    views = load(collection, slices)
+    if page:
+        out.write_text(patient_page(views, patients[0]), encoding='utf-8')
+    else:
+        panels = view_panels(views)
+        columns = 6 if len(panels) > len(views) else 4
+        contact_sheet(panels, columns, title=f'{len(views)} slices of {source}').save(out)
+    click.echo(f'{out}: {len(views)} slices')

@@ -1,0 +1,56 @@
+"""``cranium statistics``."""
+
+from pathlib import Path
+
+import click
+
+from cranium.cli._options import progress_bar, workers
+
+FORMATS = ('text', 'markdown', 'json', 'figure')
+
+
+@click.command(epilog='Example: cranium statistics --source data --format markdown')
+@click.option(
+    '--source',
+    type=click.Path(path_type=Path),
+    default='data',
+    show_default=True,
+    help='Prepared tree or download.',
+)
+@click.option(
+    '--mask-threshold',
+    type=click.IntRange(0, 254),
+    default=127,
+    show_default=True,
+    help='Mask pixels above it are hemorrhage; 254 is what the predecessor used.',
+)
+@click.option('--format', 'kind', type=click.Choice(FORMATS), default='text', show_default=True)
+@click.option(
+    '--out',
+    type=click.Path(path_type=Path),
+    help='File to write, needed for a figure; default: print.',
+)
+@click.option('--jobs', type=int, help='Processes; default: one per core.')
+def command(
+    source: Path, mask_threshold: int, kind: str, out: Path | None, jobs: int | None
+) -> None:
+    """Describe a data set, raw or prepared.
+
+    Classes, splits, hemorrhage types, lesions, people, intensities.
+    """
+    if kind == 'figure' and out is None:
+        raise click.UsageError('--format figure needs --out FILE.png')
+    from cranium.preparation.collection import open_collection
+    from cranium.preparation.report import render, save_figure
+    from cranium.preparation.statistics import measure, summarize
+
+    collection = open_collection(source, mask_threshold)
+    total = len(collection.slices)
+    with workers(jobs, total), progress_bar(total) as progress:
+        statistics = summarize(collection, measure(collection, progress))
+    if out is None:
+        click.echo(render(statistics, kind), nl=False)
+    elif kind == 'figure':
+        save_figure(statistics, out)
+    else:
+        out.write_text(render(statistics, kind), encoding='utf-8')

@@ -1,0 +1,89 @@
+"""A slice of a report: its picture, the outlines over it, and what is to be seen, in words."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cranium.errors import CraniumError
+from cranium.evaluation.masks import read_mask
+from cranium.visualization.overlay import (
+    PREDICTION,
+    TRUTH,
+    data_uri,
+    outline_layer,
+    read_gray,
+    resize,
+)
+
+
+def slice_picture(row: Mapping[str, Any], side: int) -> dict[str, Any]:
+    """Draw a slice for a page.
+
+    Args:
+        row (mapping): A row of ``slices.csv`` with ``name``, ``hemorrhage`` and ``log_odds``.
+        side (int): Longest side of the picture in pixels.
+
+    Returns:
+        dict: ``name``; ``image``, an address, empty where no image is known; ``outlines``,
+        addresses by kind; ``words``, what is to be seen; ``caption``, which also says what could
+        not be drawn.
+
+    Raises:
+        CraniumError: A file that the row names is not there.
+    """
+    notes: list[str] = []
+    picture: dict[str, Any] = {'name': row['name'], 'image': '', 'outlines': {}}
+    if row['image_file']:
+        pixels = read_gray(_there(row['image_file']))
+        image = resize(pixels, side)
+        picture['image'] = data_uri(image, 'WEBP', quality=60)
+        picture['outlines'] = dict(_outlines(row, pixels.shape, image, notes))
+    where = f'{row["patient"]}, slice {row["slice"]}'
+    true, predicted = row['tp'] + row['fn'], row['tp'] + row['fp']
+    picture['words'] = (
+        f'Head CT of patient {where}: {true or "no"} pixels of hemorrhage; {predicted or "none"} '
+        f'predicted, {row["tp"]} in common.'
+    )
+    picture['caption'] = '; '.join([f'{where}: {_describe(row)}', *notes])
+    return picture
+
+
+def _outlines(
+    row: Mapping[str, Any], shape: tuple[int, ...], image: Image.Image, notes: list[str]
+) -> Iterator[tuple[str, str]]:
+    for kind, pixels in ((TRUTH, row['tp'] + row['fn']), (PREDICTION, row['tp'] + row['fp'])):
+        file = row[f'{kind}_file']
+        if not pixels:
+            continue  # most masks are empty, and reading takes longer than all the rest
+        if not file:
+            notes.append(f'{kind} not drawn, as no mask file of this slice is known')
+            continue
+        labels = read_mask(_there(file)).labels
+        if labels.shape != shape:
+            notes.append(f'{kind} not drawn, as the mask has another size than the image')
+            continue
+        layer = outline_layer(np.asarray(labels == 1), kind, image.size)
+        yield kind, data_uri(layer.quantize(4), optimize=True)
+
+
+def _there(file: str) -> str:
+    if not Path(file).is_file():
+        msg = f'{file}: not there; write the report in the folder in which the test ran, and before'
+        raise CraniumError(f'{msg} the data are moved')
+    return file
+
+
+def _describe(row: Mapping[str, Any]) -> str:
+    if row['hemorrhage']:
+        parts = [f'Dice {row["dice"]:.2f}']
+    else:
+        parts = [f'{row["fp"]} px false' if row['fp'] else 'none, none predicted']
+    if row['types'] not in ('', 'unknown'):
+        parts.append(row['types'].replace('+', ', ').lower())
+    if not math.isnan(row['log_odds']):
+        parts.append(f'score {row["log_odds"]:.2f}')
+    return ', '.join(parts)
