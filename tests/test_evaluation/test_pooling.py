@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from cranium.errors import CraniumError
 from cranium.evaluation import pooling, results
 from cranium.evaluation.summary import OperatingPoint
 
@@ -56,25 +57,23 @@ def test_pooled_results_can_be_written_and_read(folds, tmp_path):
 
 def test_a_patient_in_two_folds_is_refused(folds):
     folds[3] = fold(3, patients=('007', '001'))
-    with pytest.raises(ValueError, match='patient 001 was tested in fold 0 and in fold 3'):
+    with pytest.raises(CraniumError, match='patient 001 was tested in fold 0 and in fold 3'):
         pooling.pool(folds)
 
 
 def test_nothing_to_pool():
-    with pytest.raises(ValueError, match='no fold is finished'):
-        pooling.pool({}, {0: 'not finished'})
+    with pytest.raises(CraniumError, match='no fold is finished'):
+        pooling.pool({})
 
 
 def test_the_origin_names_the_folds(folds):
-    about = pooling.pool(folds, name='unet', about={'splits': 'x'}, replicates=0).provenance
-    assert about['folds'] == [0, 2, 3] and about['missing_folds'] == []
+    about = pooling.pool(folds, name='unet', replicates=0).provenance
+    assert about['folds'] == [0, 2, 3]
     assert about['experiment'] == {'name': 'unet', 'backbone': 'UNet'}
-    assert about['protocol'] == 'authors' and about['splits'] == 'x'
-    assert about['patients']['fold_2'] == '005 006'
-    assert about['checkpoint']['fold_3'] == 'cv/fold_3/iter_4.pth'
-    assert about['checkpoint_sha256']['fold_3'] == '3' * 64
-    assert about['data']['fold_0'] == 'cv/fold_0/data/images/test'
-    assert about['config'] == '# That of fold 0; the others differ in fold and data.\nfold = 0'
+    assert about['protocol'] == 'authors'
+    assert about['patients']['fold_2'] == ['005', '006']
+    assert about['checkpoint']['fold_3'] == {'file': 'cv/fold_3/iter_4.pth', 'sha256': '3' * 64}
+    assert about['config'] == '# Fold 0; the others differ in their patients.\nfold = 0'
 
 
 def warnings_of(folds, *args, **options):
@@ -87,11 +86,8 @@ def test_whole_and_clean_folds_give_no_warning_of_their_origin(folds):
         assert unwanted not in warnings
 
 
-def test_missing_folds_are_named(folds):
-    warnings = warnings_of(folds, {4: 'not finished', 1: 'no patients in this download'})
-    assert 'only 0, 2, 3. Missing: 1 (no patients in this download), 4 (not finished)' in warnings
-    assert pooling.pool(folds, {4: 'x'}, replicates=0).provenance['missing_folds'] == [4]
-    assert 'Sixteen are not there.' in warnings_of(folds, notes=['Sixteen are not there.'])
+def test_notes_come_first(folds):
+    assert warnings_of(folds, notes=['Fold 4 is not finished.']).startswith('Fold 4 is not')
 
 
 def test_what_is_wrong_with_one_fold_is_wrong_with_all(folds):
@@ -106,25 +102,22 @@ def test_what_is_wrong_with_one_fold_is_wrong_with_all(folds):
 
 def test_different_versions_are_named(folds):
     folds[3] = fold(3, versions={'python': '3.11', 'torch': '2.14', 'scipy': '1'})
-    expected = 'different versions: scipy 1 and None, torch 2.13 and 2.14.'
+    expected = 'different versions: torch 2.13 and 2.14, scipy - and 1.'
     assert expected in warnings_of(folds)
 
 
-def test_folds_of_different_kinds_are_refused(folds):
-    folds[3] = fold(3, protocol='patient')
-    with pytest.raises(ValueError, match='protocol of fold 3 is patient, of fold 0 authors'):
-        pooling.pool(folds)
-    other = dataclasses.replace(folds[0], options=folds[0].options | {'left_out_patients': ['070']})
-    with pytest.raises(ValueError, match=r"leave_out of fold 2 is \[\], of fold 0 \['070'\]"):
-        pooling.pool({0: other, 2: folds[2]})
-
-
-def test_an_operating_point_counts_where_all_folds_had_it(folds):
-    point = OperatingPoint(0.4, 0.5, 'log-odds', 0.0, ('099',))
-    name = 'detection/slice_sensitivity'
+def test_settings_of_the_folds_hold_for_the_pool(folds):
+    point = OperatingPoint(0.4, 0.5, 'log-odds', 0.5, ('099',))
+    settings = {'left_out_patients': ['000'], 'score_smoothing': 0.5}
     used = {
-        number: dataclasses.replace(found, used_operating_point=point)
+        number: dataclasses.replace(
+            found, used_operating_point=point, options=found.options | settings
+        )
         for number, found in folds.items()
     }
-    assert name in pooling.pool(used, replicates=0).figures
-    assert name not in pooling.pool(used | {3: folds[3]}, replicates=0).figures
+    pooled = pooling.pool(used, replicates=0)
+    assert {'detection/slice_sensitivity', 'patient/authors_dice_without_000'} <= {*pooled.figures}
+    assert pooled.options['score_smoothing'] == 0.5
+    # The raw scores of the folds are smoothed, not those that were smoothed already.
+    at_once = results.evaluate(RECORDS, score_smoothing=0.5, replicates=0)
+    assert pooled.slices.equals(at_once.slices)

@@ -1,22 +1,165 @@
-"""tools/cross_validate.py as typed: two tiny folds trained, interrupted, resumed and pooled."""
+"""``cranium cross-validate``: its loop with a mim that is replaced, and two tiny folds for real."""
 
-import csv
-import fcntl
 import json
-import runpy
-import shutil
+import os
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from click.testing import CliRunner
 
-from cranium.evaluation import cross_validation, results
-from tests.conftest import QUICKSTART, ROOT
-from tests.test_preparation.conftest import RawTree
+from cranium.cli.cross_validate import command
+from cranium.engine import cross_validation
+from cranium.errors import CraniumError
+from cranium.evaluation import results
+from tests.conftest import QUICKSTART, run_command
+from tests.test_engine.test_cross_validation import CONFIG, write_folds
+from tests.test_evaluation.slices import record
 
-from .commands import TOOLS, call
+from .commands import TOOLS
+
+
+def call(*arguments):
+    """Run the command; what it printed, or the error that it ended with."""
+    done = CliRunner().invoke(command, [*map(str, arguments)])
+    if isinstance(done.exception, CraniumError):
+        return str(done.exception)
+    assert done.exception is None or done.exit_code == 2, done.exception
+    return done.output
+
+
+@pytest.fixture
+def arguments(tmp_path, monkeypatch):
+    """An experiment, a tree of two folds with patients, one without, and a mim that is obedient."""
+    config, work = tmp_path / 'unet.py', tmp_path / 'work'
+    config.write_text(CONFIG)
+    tree = write_folds(
+        tmp_path / 'data', folds=(('049', '050'), ('051',), ('052',)), gone=('050', '051')
+    )
+
+    def mim(arguments, log):
+        """Leave what training and test leave."""
+        with open(log, 'a') as file:
+            file.write(f'{arguments[3]}\n')
+        folder = log.parent
+        if arguments[3] == 'train':
+            (folder / 'iter_4.pth').write_bytes(b'weights')
+            (folder / 'last_checkpoint').write_text('iter_4.pth')
+            return 0
+        patient = {'fold_0': '049', 'fold_2': '052'}[folder.name]
+        about = {
+            'versions': {},
+            'experiment': {},
+            'checkpoint': 'iter_4.pth',
+            'protocol': 'patient',
+            'trained_on': [],
+            'chosen_on_test': False,
+            'config': '',
+        }
+        found = results.evaluate([record(patient, 1, 4, 2, 2)], provenance=about, replicates=0)
+        results.write_results(found, folder / 'test/evaluation')
+        return 0
+
+    monkeypatch.setattr(cross_validation, 'run_logged', mim)
+    return config, '--data', tree, '--work-dir', work
+
+
+def log_of(arguments, fold):
+    return (arguments[-1] / f'fold_{fold}/log').read_text().split()
+
+
+def test_every_fold_is_trained_tested_and_pooled_once(arguments):
+    said = call(*arguments)
+    assert 'Fold 1 is skipped' in said and 'fold 0: new\nfold 2: new\n' in said
+    assert 'patient/authors_dice' in said
+    assert log_of(arguments, 0) == log_of(arguments, 2) == ['train', 'test']
+    pooled = results.read_results(arguments[-1] / 'pooled')
+    assert pooled.slices['patient'].tolist() == ['049', '052']
+    assert pooled.provenance['folds'] == [0, 2]
+    assert pooled.provenance['experiment']['name'] == 'unet'
+    assert pooled.warnings[0].startswith('Fold 1 is skipped')
+    # Again there is nothing left to do.
+    again = call(*arguments)
+    assert 'fold 0: finished\nfold 2: finished\n' in again
+    assert log_of(arguments, 0) == ['train', 'test']
+
+
+def test_only_the_named_folds_and_no_pool(arguments):
+    assert call(*arguments, '--fold', '2').endswith('fold 2: new\n')
+    assert not (arguments[-1] / 'fold_0').exists()
+    assert not (arguments[-1] / 'pooled').exists()
+    said = call(*arguments, '--pool-only')
+    assert 'Note: Fold 0 is not finished.' in said and '1 folds pooled' in said
+    assert 'choose from 0, 2' in call(*arguments, '--fold', '0', '1')
+
+
+def test_a_dry_run_says_what_is_left(arguments):
+    said = call(*arguments, '--dry-run', '--cfg-options', 'a=1', 'b=2')
+    assert 'fold 0: new\n  mim train mmseg' in said and '\n  mim test mmseg' in said
+    assert not arguments[-1].exists()
+
+
+def test_nothing_to_pool(arguments):
+    assert 'no fold is finished' in call(*arguments, '--pool-only')
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (['--cfg-options', 'train_cfg.max_iters=8'], 'train_cfg.max_iters=4, now it is 8'),
+        (['--seed', '3'], 'randomness.seed=None, now it is 3'),
+        (['--launcher', 'pytorch', '--gpus', '2'], 'processes=1, now it is 2'),
+    ],
+)
+def test_other_settings_are_refused(arguments, change, message):
+    call(*arguments)
+    for mode in ([], ['--pool-only']):
+        refused = call(*arguments, *change, *mode)
+        assert 'fold_0: made with ' in refused and message in refused
+
+
+def test_a_seed_is_passed_on_and_has_its_own_folder(arguments, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    call(*arguments[:3], '--seed', '7', '--fold', '2')
+    assert 'randomness = dict(seed=7)' in (tmp_path / 'work_dirs/unet/seed_7/fold_2.py').read_text()
+    zero = call(*arguments[:3], '--seed', '0', '--dry-run')
+    assert '--work-dir work_dirs/unet/fold_0\n' in zero
+
+
+@pytest.mark.parametrize(
+    ('extra', 'message'),
+    [
+        (['--fold', '1', '--pool-only'], 'leave out --fold'),
+        (['--seed', '-1'], 'not in the range'),
+        (['--gpus', '2'], 'are for a --launcher'),
+        (['--launcher', 'pytorch'], 'needs --gpus'),
+        (['--launcher', 'slurm', '--gpus', '2'], 'needs --partition'),
+    ],
+)
+def test_arguments_that_do_not_go_together(arguments, extra, message):
+    assert message in call(*arguments, *extra)
+
+
+@pytest.mark.parametrize(
+    ('extra', 'expected'),
+    [
+        (['--launcher', 'pytorch', '--gpus', '2'], '--launcher pytorch --gpus 2 '),
+        (
+            ['--launcher', 'slurm', '--gpus', '8', '--partition', 'p'],
+            '--launcher slurm --gpus 8 --gpus-per-node 8 --partition p ',
+        ),
+        (
+            ['--launcher', 'slurm', '--gpus', '8', '--gpus-per-node', '4', '--partition', 'p'],
+            '--launcher slurm --gpus 8 --gpus-per-node 4 --partition p ',
+        ),
+    ],
+)
+def test_launchers(arguments, extra, expected):
+    said = call(*arguments, *extra, '--dry-run', '--fold', '0')
+    assert said.count(expected) == 2  # for the training and the test
+
 
 # It trains slowly where it is told to, so that there is time to interrupt it.
 PAUSE = """
@@ -35,321 +178,65 @@ class Pause(Hook):
             time.sleep(0.05)
 """
 
-CONFIG = f"""
+TINY = f"""
 _base_ = ['{QUICKSTART}']
 custom_imports = dict(imports=[*_base_.custom_imports.imports, 'pause'])
-custom_hooks = [dict(type='Pause')]
-model = dict(backbone=dict(base_channels=2), decode_head=dict(in_channels=2, channels=2))
-train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
-test_dataloader = dict(num_workers=0, persistent_workers=False)
+custom_hooks = [*_base_.custom_hooks, dict(type='Pause')]
+train_dataloader = dict(batch_size=2, num_workers=0)
+test_dataloader = dict(num_workers=0)
 train_cfg = dict(max_iters=4)
 default_hooks = dict(checkpoint=dict(interval=1))
 """
 
 
-class Setting:
-    """Folders and arguments of a cross-validation."""
+@pytest.mark.slow
+def test_two_folds_interrupted_and_called_again(tmp_path):
+    """Each tells its origin, and the pool is one evaluation of all slices."""
+    tree, work, pause = tmp_path / 'data', tmp_path / 'work', tmp_path / 'pause'
+    prepare = ('--split', 'patient', '--folds', '2', '--out', tree)
+    run_command('python', '-m', 'cranium.cli', 'prepare', '--source', 'data/sample', *prepare)
+    (tmp_path / 'tiny.py').write_text(TINY)
+    (tmp_path / 'pause.py').write_text(PAUSE)
+    path = os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])
+    environment = os.environ | {'PYTHONPATH': path, 'PAUSE': str(pause)}
+    cross_validate = [sys.executable, TOOLS / 'cross_validate.py', tmp_path / 'tiny.py']
+    cross_validate += ['--data', tree, '--work-dir', work]
 
-    def __init__(self, root):
-        self.root = root
-        self.config = root / 'tiny.py'
-        self.work = root / 'work'
-        self.pause = root / 'pause'
-
-    @property
-    def arguments(self):
-        source = ('--source', self.root / 'raw', '--split', 'patient', '--folds', '2')
-        return [*map(str, (self.config, *source, '--work-dir', self.work))]
-
-
-def interrupt(setting):
-    """Send Ctrl-C to a run when its first fold has saved two iterations."""
-    setting.pause.touch()
-    last = setting.work / 'fold_0/last_checkpoint'
-    with open(setting.root / 'interrupted', 'w') as output:
+    pause.touch()
+    with open(tmp_path / 'output', 'w') as output:
         run = subprocess.Popen(
-            [sys.executable, TOOLS / 'cross_validate.py', *setting.arguments],
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+            cross_validate, stdout=output, stderr=output, env=environment, start_new_session=True
         )
+    last = work / 'fold_0/last_checkpoint'
     try:
-        deadline = time.monotonic() + 600
         while not last.exists() or 'iter_2' not in last.read_text():
-            assert time.monotonic() < deadline and run.poll() is None, output.name
+            assert run.poll() is None, (tmp_path / 'output').read_text()
             time.sleep(0.1)
         run.send_signal(signal.SIGINT)
-        status = run.wait(120)
+        assert run.wait(120) == 130
     finally:
-        setting.pause.unlink()
-        run.terminate()
+        pause.unlink()
+        run.kill()
         run.wait()
-    return status
+    assert (tmp_path / 'output').read_text().endswith('interrupted\n')
 
-
-@pytest.fixture(scope='module')
-def done(tmp_path_factory):
-    """A cross-validation that was interrupted and called again; what it then said."""
-    setting = Setting(tmp_path_factory.mktemp('cross'))
-    RawTree(setting.root / 'raw')
-    setting.config.write_text(CONFIG)
-    (setting.root / 'pause.py').write_text(PAUSE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('PYTHONPATH', str(setting.root))
-        patch.setenv('PAUSE', str(setting.pause))
-        setting.status = interrupt(setting)
-        with open(setting.work / 'fold_0/.cross_validate.lock') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody is at work any more
-        again = call('cross_validate', *setting.arguments)
+    again = subprocess.run(cross_validate, capture_output=True, text=True, env=environment)
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
-    setting.said = again.stdout
-    return setting
-
-
-@pytest.fixture
-def here(monkeypatch, capfd):
-    """Run the command in this process, which is faster, and in which mim can be replaced."""
-
-    def run(*arguments, status=0):
-        monkeypatch.setattr(sys, 'argv', ['cross_validate.py', *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(TOOLS / 'cross_validate.py'), run_name='__main__')
-        said = capfd.readouterr()
-        assert ended.value.code == status, said.err
-        return said.err if status else said.out
-
-    monkeypatch.syspath_prepend(TOOLS)
-    monkeypatch.setattr(sys, 'excepthook', sys.excepthook)
-    return run
-
-
-@pytest.fixture
-def copy(done, tmp_path):
-    """The same, to break."""
-    setting = Setting(tmp_path)
-    setting.config = done.config
-    (tmp_path / 'raw').symlink_to(done.root / 'raw')
-    shutil.copytree(done.work, setting.work)
-    return setting
-
-
-def summary_of(folder):
-    return json.loads((folder / 'summary.json').read_text())
-
-
-def commands_in(log):
-    """What mim was told, a line each."""
-    return [line for line in log.read_text().splitlines() if line.startswith('$ ')]
-
-
-@pytest.mark.slow
-def test_an_interrupted_fold_goes_on_where_it_was(done):
-    assert done.status == 130
-    assert (done.root / 'interrupted').read_text().endswith('cross_validate.py: interrupted\n')
-    assert 'fold 0 (1 of 2): training, from ' in done.said
-    assert 'resumed epoch: 0, iter: 2' in done.said
-    assert 'fold 1 (2 of 2): training, from scratch' in done.said
-    first, second, test = commands_in(done.work / 'fold_0/cross_validate.log')
-    assert 'mim train' in first and '--resume' not in first
-    assert 'mim train' in second and '--resume' in second
-    assert 'mim test' in test and 'iter_4.pth' in test
-
-
-@pytest.mark.slow
-def test_folds_share_their_images_and_validate_nothing(done):
-    trees = [done.work / f'fold_{fold}/data' for fold in (0, 1)]
-    for tree in trees:
-        assert sorted(path.name for path in (tree / 'images').iterdir()) == ['test', 'train']
-    first, second = ({p.name: p for p in tree.glob('images/*/*')} for tree in trees)
-    assert len(first) == 15 and all(path.samefile(second[name]) for name, path in first.items())
-    assert not list(done.work.glob('fold_*/best_*'))
-    assert 'Iter(val)' not in done.said
-
-
-@pytest.mark.slow
-def test_each_fold_tells_its_origin(done):
+    assert 'fold 0: interrupted\n' in again.stdout and 'fold 1: new\n' in again.stdout
+    assert 'resumed epoch: 0, iter: 2' in again.stdout and 'Iter(val)' not in again.stdout
     tested = []
     for fold in (0, 1):
-        about = summary_of(done.work / f'fold_{fold}/test/evaluation')
-        assert about['provenance']['protocol'] == 'patient'
-        assert about['provenance']['trained_on'] == []
-        assert about['provenance']['chosen_on_test'] is False
-        assert about['provenance']['checkpoint']['file'].endswith(f'fold_{fold}/iter_4.pth')
-        for unwanted in ('chosen as the best', 'trained on', 'protocol'):
-            assert not any(unwanted in warning for warning in about['warnings'])
-        records = results.read_results(done.work / f'fold_{fold}/test/evaluation').records
-        tested += sorted({record.patient for record in records})
-    assert sorted(tested) == ['049', '050', '051', '052', '053']
-
-
-@pytest.mark.slow
-def test_the_pool_is_one_evaluation_of_all_slices(done):
-    folders = [done.work / f'fold_{fold}/test/evaluation' for fold in (0, 1)]
-    records = [r for folder in folders for r in results.read_results(folder).records]
-    pooled = results.read_results(done.work / 'pooled')
-    assert repr(pooled.figures) == repr(results.evaluate(records).figures)
-    assert pooled.cases['patients'] == 5 and pooled.cases['slices'] == 15
-    assert pooled.provenance['folds'] == [0, 1] and pooled.provenance['missing_folds'] == []
-    assert pooled.provenance['experiment']['name'] == 'tiny'
-    assert not any('folds' in warning for warning in pooled.warnings)
-    with open(done.work / 'pooled/patients.csv', newline='') as file:
-        patients = [row['patient'] for row in csv.DictReader(file)]
-    assert patients == ['049', '050', '051', '052', '053']
-    assert results.format_table(pooled.figures) in done.said
-
-
-@pytest.mark.slow
-def test_finished_folds_are_skipped(copy, here):
-    said = here(*copy.arguments)
-    assert said.startswith('fold 0 (1 of 2): finished\nfold 1 (2 of 2): finished\nfigure')
-    assert len(commands_in(copy.work / 'fold_0/cross_validate.log')) == 3
-
-
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (['--cfg-options', 'optim_wrapper.optimizer.lr=0.5'], 'lr 0.0035, now it is 0.5'),
-        (['--window', 'bone'], "window 'brain', now it is 'bone'"),
-        (['--seed', '3'], 'randomness.seed 0, now it is 3'),
-        (['--launcher', 'pytorch', '--gpus', '2'], 'processes 1, now it is 2'),
-    ],
-)
-@pytest.mark.slow
-def test_a_changed_config_is_refused(done, here, change, message):
-    for mode in ([], ['--pool-only']):
-        refused = here(*done.arguments, *change, *mode, status=1)
-        assert 'fold_0: made with ' in refused and message in refused
-        assert 'use another --work-dir' in refused and refused.count('\n') == 1
-
-
-@pytest.mark.slow
-def test_a_fold_that_is_not_tested_is_missing_and_would_only_be_tested(copy, here):
-    shutil.rmtree(copy.work / 'fold_1/test')
-    plan = here(*copy.arguments, '--dry-run')
-    assert 'fold 0 (1 of 2): finished\nfold 1 (2 of 2): trained\n' in plan
-    assert 'mim test' in plan and 'mim train' not in plan
-    pooled = here(*copy.arguments, '--pool-only')
-    assert 'Note: Not all folds are in these figures, only 0. Missing: 1 (not finished)' in pooled
-    assert summary_of(copy.work / 'pooled')['provenance']['missing_folds'] == [1]
-
-
-@pytest.mark.slow
-def test_a_patient_in_two_folds_is_refused(copy, here):
-    files = [copy.work / f'fold_{fold}/test/evaluation/slices.csv' for fold in (0, 1)]
-    with open(files[1], 'a') as file:
-        file.write(files[0].read_text().splitlines()[-1] + '\n')
-    refused = here(*copy.arguments, '--pool-only', status=1)
-    assert 'was tested in fold 0 and in fold 1' in refused
-    # What was pooled before stands, since nothing took its place.
-    assert (copy.work / 'pooled/summary.json').exists()
-
-
-@pytest.mark.slow
-def test_a_finished_fold_of_other_folds_is_refused(copy, here):
-    file = copy.work / 'fold_1/data/splits.json'
-    text = file.read_text().replace('"seed": 0', '"seed": 1')
-    (copy.work / 'splits.json').write_text(text)
-    refused = here(*copy.arguments, '--pool-only', status=1)
-    assert 'fold_0/data: of other folds than' in refused
-
-
-@pytest.mark.slow
-def test_other_commands_read_the_pool(done, tmp_path):
-    pooled = done.work / 'pooled'
-    report = call('report', pooled, '--out', tmp_path / 'report.html')
-    assert report.returncode == 0, report.stderr
-    page = (tmp_path / 'report.html').read_text()
-    assert page.count('data:image') >= 15 and 'fold_1' in page
-    table = call('results_table', pooled)
-    assert table.returncode == 0 and '| 5 / 15 | patient | tiny |' in table.stdout
-    compared = call('compare', pooled, done.work / 'pooled')
-    assert compared.returncode == 0 and '3 patients with hemorrhage' in compared.stdout
-
-
-SAMPLE = (QUICKSTART, '--source', ROOT / 'data/sample')
-
-
-def test_authors_folds_without_patients_are_skipped(here, tmp_path):
-    work_dir = tmp_path / 'never-written'
-    plan = here(*SAMPLE, '--work-dir', work_dir, '--dry-run')
-    assert plan.startswith('fold 0: skipped, as it has nobody to test in this download\n')
-    for count, fold in enumerate((1, 2, 3, 4), 1):
-        assert f'fold {fold} ({count} of 4): new\n' in plan
-    refused = here(*SAMPLE, '--work-dir', work_dir, '--fold', '2', '0', status=1)
-    assert 'fold 0 has nobody to test' in refused and 'choose from 1, 2, 3, 4' in refused
-    assert not work_dir.exists()
-
-
-def test_a_seed_is_passed_on_and_has_its_own_folder(here):
-    seeded = here(*SAMPLE, '--dry-run', '--seed', '7', '--fold', '3')
-    assert f'work_dirs/{QUICKSTART.stem}/seed_7/fold_3' in seeded
-    assert 'randomness.seed=7' in seeded
-    zero = here(*SAMPLE, '--dry-run', '--seed', '0', '--fold', '3')
-    assert f'work_dirs/{QUICKSTART.stem}/fold_3' in zero and 'randomness.seed=0' in zero
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (['--folds', '4'], 'the authors made 5'),
-        (['--folds', '1', '--split', 'patient'], 'at least 2'),
-        (['--fold', '1', '--pool-only'], 'leave out --fold'),
-        (['--seed', '-1'], 'choose from 0'),
-        (['--seed', '1', '--cfg-options', 'randomness.seed=2'], 'not beside'),
-        (['--gpus', '2'], 'are for a --launcher'),
-        (['--launcher', 'pytorch'], 'needs --gpus'),
-        (['--launcher', 'slurm', '--gpus', '2'], 'needs --partition'),
-    ],
-)
-def test_arguments_that_do_not_go_together(here, arguments, message):
-    assert message in here(QUICKSTART, *arguments, status=2)
-
-
-@pytest.fixture
-def failing(tmp_path, monkeypatch):
-    """A cross-validation whose mim fails."""
-    RawTree(tmp_path / 'raw')
-    mim = tmp_path / 'mim'
-    mim.write_text('#!/bin/sh\necho no memory is left\nexit 5\n')
-    mim.chmod(0o755)
-    monkeypatch.setattr(cross_validation, '_mim', lambda: str(mim))
-    setting = Setting(tmp_path)
-    setting.config = QUICKSTART
-    return setting
-
-
-def test_a_failing_fold_stops_with_one_line(failing, here):
-    log = failing.work / 'fold_0/cross_validate.log'
-    assert here(*failing.arguments, status=1) == (
-        'cross_validate.py: error: fold_0: mim train ended with status 5, and why is in '
-        f'{log}; mend it and run the same command again, which goes on from there\n'
-    )
-    assert 'no memory is left' in log.read_text()
-    assert not (failing.work / 'fold_1').exists()
-
-
-def test_only_the_named_folds(failing, here):
-    here(*failing.arguments, '--fold', '1', status=1)
-    assert (failing.work / 'fold_1').exists() and not (failing.work / 'fold_0').exists()
-
-
-@pytest.mark.slow
-def test_folds_are_pooled_unless_some_are_named(copy, here):
-    shutil.rmtree(copy.work / 'pooled')
-    here(*copy.arguments, '--fold', '0')
-    assert not (copy.work / 'pooled').exists()
-
-
-def test_other_folds_in_the_place_are_refused(failing, here):
-    here(*failing.arguments, '--fold', '1', status=1)
-    refused = here(*failing.arguments, '--folds', '3', status=1)
-    assert 'other folds, made with another --split or --folds' in refused
-    refused = here(*failing.arguments, '--window', 'bone', '--fold', '1', status=1)
-    assert 'prepared with another window' in refused
-
-
-def test_nothing_to_pool(failing, here):
-    refused = here(*failing.arguments, '--pool-only', status=1)
-    assert 'splits.json: cannot be read' in refused
-    here(*failing.arguments, status=1)
-    assert 'no fold is finished' in here(*failing.arguments, '--pool-only', status=1)
+        found = results.read_results(work / f'fold_{fold}')
+        assert found.provenance['protocol'] == 'patient'
+        assert found.provenance['trained_on'] == []
+        assert found.provenance['trained_on_by'] == 'checkpoint'
+        assert found.provenance['checkpoint']['file'].endswith(f'fold_{fold}/iter_4.pth')
+        tested.append(found.slices)
+    pooled = results.read_results(work)
+    folds = json.loads((tree / 'splits.json').read_text())['folds']
+    patients = {member for fold in folds for member in fold['members']}
+    assert set(pooled.slices['patient']) == patients
+    assert len(pooled.slices) == sum(map(len, tested))
+    assert not any('trained on' in warning for warning in pooled.warnings)
+    at_once = results.evaluate([*tested[0].to_dict('records'), *tested[1].to_dict('records')])
+    assert pooled.figures['patient/authors_dice'] == at_once.figures['patient/authors_dice']

@@ -1,0 +1,256 @@
+"""The folds of a cross-validation: what each trains and tests on, how far it is, and running it.
+
+A fold trains on all patients that it does not test, for the schedule of its config, and its last
+checkpoint is tested. Nothing is validated, so nothing is chosen on the patients who are tested.
+"""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from mmengine.config import Config, DictAction
+
+from cranium.engine.hooks import data_sha256
+from cranium.errors import CraniumError
+from cranium.manifest import IMAGES, MASKS, read_manifest
+from cranium.splits import ALWAYS_TRAINED, SPLITS, read_splits
+
+NEW, INTERRUPTED, TRAINED, FINISHED = 'new', 'interrupted', 'trained', 'finished'
+
+_DECIDED = re.compile(r'val_|work_dir|(train|test)_dataloader(\.dataset)+\.(data_|patients)')
+_PATIENCE = 40.0  # seconds that a training has to end in; torchrun gives its processes 30
+
+
+def read_folds(tree: Path) -> list[tuple[list[str], list[str]]]:
+    """Read of each fold of a prepared tree the patients to train on and those to test.
+
+    Raises:
+        CraniumError: If there is no tree whose splits have folds of patients.
+    """
+    if not (tree / SPLITS).is_file():
+        msg = f'{tree}: no prepared tree; make one: cranium prepare --split authors --out {tree}'
+        raise CraniumError(msg)
+    splits, rows = read_splits(tree / SPLITS), read_manifest(tree)
+    if splits.protocol == 'slice':
+        msg = f'{tree}: split by slices, so that patients would be both trained on and tested'
+        raise CraniumError(f'{msg}; prepare it with --split authors or --split patient')
+    present = set(rows.loc[rows['image'] != '', 'patient'])
+    always = {ALWAYS_TRAINED} if splits.protocol == 'authors' else set()
+    tested = [present & set(members) - always for members in splits.folds]
+    return [(sorted(present - test), sorted(test)) for test in tested]
+
+
+def fold_config(
+    experiment: Path,
+    options: Sequence[str],
+    tree: Path,
+    patients: tuple[Sequence[str], Sequence[str]],
+    folder: Path,
+) -> Config:
+    """Make the config of a fold, complete and without ``_base_``.
+
+    Args:
+        experiment (Path): The config of the experiment.
+        options (Sequence[str]): Further settings ``key=value``, as for mim's ``--cfg-options``.
+        tree (Path): The prepared tree.
+        patients (tuple): Those to train on and those to test.
+        folder (Path): The work directory of the training.
+
+    Raises:
+        CraniumError: If the config or an option does not suit a cross-validation.
+        OSError: If the config cannot be read.
+    """
+    for option in options:
+        if '=' not in option or _DECIDED.match(option):
+            msg = f'--cfg-options {option}: expected key=value, of a key that the folds do not set'
+            raise CraniumError(msg)
+    parser = ArgumentParser()
+    parser.add_argument('--options', nargs='*', action=DictAction)
+    config = _load(experiment)
+    try:
+        config.merge_from_dict(parser.parse_args(['--options', *options]).options)
+    except (KeyError, TypeError, AssertionError) as error:
+        raise CraniumError(f'--cfg-options do not fit {experiment} ({error})') from error
+    for name, chosen in zip(('train_dataloader', 'test_dataloader'), patients):
+        dataset = config[name].dataset or {}
+        while 'dataset' in dataset:  # RepeatDataset and the like
+            dataset = dataset['dataset']
+        if 'data_root' not in dataset:
+            raise CraniumError(f'{experiment}: {name} has no single data set with a data_root')
+        prefix = dict(img_path=IMAGES, seg_map_path=MASKS)
+        dataset.update(data_root=str(tree.resolve()), data_prefix=prefix, patients=list(chosen))
+    config.update(val_dataloader=None, val_cfg=None, val_evaluator=None, work_dir=str(folder))
+    config.merge_from_dict({'cross_validation.data_sha256': data_sha256(tree)})
+    evaluator = config.test_evaluator
+    if evaluator.get('type') != 'HemorrhageMetric' or not evaluator.get('report'):
+        msg = f'{experiment}: test_evaluator writes no results; set HemorrhageMetric, report=True'
+        raise CraniumError(msg)
+    return config
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The training and the test of a fold.
+
+    Args:
+        config (Config): See :func:`fold_config`.
+        launcher (tuple): Arguments by which mim starts several processes. Defaults to none.
+    """
+
+    config: Config
+    launcher: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """The work directory of the training; the test writes into ``test`` below."""
+        return Path(self.config.work_dir)
+
+    @property
+    def config_file(self) -> Path:
+        """The config by which anybody can run the fold again: ``fold_1.py`` beside ``fold_1``."""
+        return self.folder.with_suffix('.py')
+
+    @property
+    def results(self) -> Path:
+        """The folder of the results."""
+        return self.folder / 'test' / 'evaluation'
+
+    @property
+    def final_checkpoint(self) -> Path:
+        """The checkpoint at the end of the schedule."""
+        schedule = self.config.train_cfg
+        in_iterations = 'max_iters' in schedule
+        name = f'iter_{schedule.max_iters}' if in_iterations else f'epoch_{schedule.max_epochs}'
+        return self.folder / f'{name}.pth'
+
+    def last_checkpoint(self) -> Path | None:
+        """The last checkpoint that was written whole; None where there is none."""
+        note = self.folder / 'last_checkpoint'
+        if not note.is_file():
+            return None
+        # Only its name counts, as the folder may have been moved. A training that keeps a single
+        # checkpoint and was killed at the wrong moment has none.
+        last = self.folder / Path(note.read_text(encoding='utf-8').strip()).name
+        return last if last.is_file() else None
+
+    def state(self) -> str:
+        """Tell how far the fold is: new, interrupted in its training, trained or finished.
+
+        Raises:
+            CraniumError: If what is there was made with other settings.
+        """
+        if self.config_file.is_file():
+            self._check_config(_load(self.config_file))
+        if (self.results / 'summary.json').is_file():
+            return FINISHED
+        last = self.last_checkpoint()
+        if last is None:
+            return NEW
+        return TRAINED if last == self.final_checkpoint else INTERRUPTED
+
+    def commands(self, state: str) -> list[list[str]]:
+        """List what is left to be called, each command by its arguments."""
+        call = ['mmseg', str(self.config_file), *self.launcher, '--work-dir']
+        train = ['mim', 'train', *call, str(self.folder)]
+        if state == INTERRUPTED:
+            train += ['--resume', '--cfg-options', f'load_from={self.last_checkpoint()}']
+        test = ['mim', 'test', *call, str(self.folder / 'test')]
+        test += ['--checkpoint', str(self.final_checkpoint)]
+        return {FINISHED: [], TRAINED: [test]}.get(state, [train, test])
+
+    def run(self) -> None:
+        """Do what is left of the fold.
+
+        Raises:
+            CraniumError: If another run is at work on it, it was made with other settings, or a
+                command fails.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = self.folder / 'log'
+        try:
+            with FileLock(self.folder / '.lock', timeout=0):
+                state = self.state()
+                if state == NEW:
+                    partial = self.folder / 'config'
+                    partial.write_text(self.config.pretty_text, encoding='utf-8')
+                    partial.replace(self.config_file)
+                for command in self.commands(state):
+                    if status := run_logged([sys.executable, '-m', *command], log):
+                        raise CraniumError(
+                            f'{self.folder}: mim {command[1]} ended with status {status}, see {log}'
+                            '; the same command again goes on from there'
+                        )
+        except Timeout:
+            msg = f'{self.folder}: another run is at work on it; wait, or choose others by --fold'
+            raise CraniumError(msg) from None
+
+    def _check_config(self, found: Config) -> None:
+        wanted, made_with = _flat(self.config.to_dict()), _flat(found.to_dict())
+        for key in sorted({*wanted, *made_with}):
+            moved = key == 'work_dir' or key.endswith('.data_root')
+            if not moved and wanted.get(key) != made_with.get(key):
+                raise CraniumError(
+                    f'{self.folder}: made with {key}={made_with.get(key)!r}, now it is '
+                    f'{wanted.get(key)!r}; use another --work-dir, or move this folder away'
+                )
+
+
+def run_logged(command: Sequence[str], log: Path) -> int:
+    """Run a command, of which all output goes to the terminal and is appended to a file.
+
+    It and all that it starts end with this process, be it by Ctrl-C, by ``kill`` (as of a batch
+    system) or because its terminal closes.
+
+    Returns:
+        int: Its exit status, negative where a signal ended it.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # else it is to be ignored, as by nohup
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    with open(log, 'ab') as file:
+        file.write(f'$ {shlex.join(command)}\n'.encode())
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={'PYTHONWARNINGS': 'ignore', **os.environ, 'PYTHONUNBUFFERED': '1'},
+            start_new_session=True,
+        )
+        assert child.stdout
+        try:
+            while text := os.read(child.stdout.fileno(), 1 << 16):
+                for stream in (file, sys.stdout.buffer):
+                    stream.write(text)
+                    stream.flush()
+            return child.wait()
+        except BaseException:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(child.pid, number)
+                    child.communicate(timeout=_PATIENCE)  # until none of them can write any more
+            raise
+
+
+def _load(file: Path) -> Config:
+    # What the config wants to import takes seconds, and is not needed to read it.
+    return Config.fromfile(file, import_custom_modules=False)
+
+
+def _flat(value: object, prefix: str = '') -> dict[str, object]:
+    """Nested dicts as one, by dotted keys."""
+    if not isinstance(value, Mapping) or not value:
+        return {prefix: value}
+    flat: dict[str, object] = {}
+    for key, item in value.items():
+        flat |= _flat(item, f'{prefix}.{key}' if prefix else str(key))
+    return flat
