@@ -5,6 +5,7 @@ import os.path as osp
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from math import isnan
 from typing import Any, cast
 
 import mmcv
@@ -200,23 +201,10 @@ class CraniumDataset(BaseSegDataset):
         """What the manifest says of each image, by its path in the tree."""
         if not self.data_root or not osp.isfile(osp.join(self.data_root, MANIFEST)):
             return {}
-        try:
-            rows = read_manifest(self.data_root)
-        except CraniumError:
-            return {}  # written before there were poses of heads in it
+        rows = read_manifest(self.data_root)
         rows = rows[rows['image'] != '']
-        return {
-            osp.normpath(image): dict(
-                patient=patient,
-                slice=number,
-                hemorrhage=pixels > 0,
-                head_center=None if np.isnan(x) else (x, y),
-                head_angle=angle,
-            )
-            for image, patient, number, pixels, x, y, angle in zip(
-                *(rows[name].tolist() for name in _FROM_MANIFEST)
-            )
-        }
+        columns = zip(*(rows[name].tolist() for name in _FROM_MANIFEST))
+        return {osp.normpath(image): _record(*values) for image, *values in columns}
 
     def _parse(self, path: str) -> dict[str, Any]:
         try:
@@ -303,6 +291,15 @@ class CraniumDataset(BaseSegDataset):
             msg = f'{self.data_prefix["img_path"]} has no patient {", ".join(missing)}'
             raise CraniumError(f'{msg}; it has {", ".join(sorted(there))}')
         return [record for record in data_list if record['patient'] in self.patients]
+
+
+def _record(
+    patient: str, slice: int, hemorrhage_pixels: int, x: float, y: float, angle: float
+) -> dict[str, Any]:
+    record = dict(patient=patient, slice=slice, hemorrhage=hemorrhage_pixels > 0)
+    if isnan(angle):
+        return record
+    return record | dict(head_center=None if isnan(x) else (x, y), head_angle=angle)
 
 
 def _decode(content: bytes) -> NDArray[np.uint8]:

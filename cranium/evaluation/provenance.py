@@ -189,7 +189,7 @@ def _experiment(config: Mapping[str, Any]) -> dict[str, Any]:
     size = (
         config.get('crop_size')
         or (model.get('data_preprocessor') or {}).get('size')
-        or (config.get('head_frame') or {}).get('size')
+        or (config.get('align') or {}).get('size')
         or config.get('img_scale')
     )
     return {

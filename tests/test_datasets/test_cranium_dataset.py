@@ -183,7 +183,6 @@ def test_the_manifest_tells_what_is_known_of_a_slice(tree, manifest):
     assert dataset.has_hemorrhage().tolist() == [False] * 4 + [True] + [False] * 2 + [True]
 
 
-@pytest.mark.skip(reason='until preparation writes the new columns')
 def test_a_manifest_of_something_else(tree):
     (tree / 'manifest.csv').write_text('a,b\n1,2\n')
     with pytest.raises(CraniumError, match=r'manifest\.csv: not a manifest of Cranium'):

@@ -83,7 +83,7 @@ def test_what_a_results_table_says_of_an_experiment():
     preprocessor = {'data_preprocessor': {'size': (64, 64)}}
     sized = provenance.describe_run(config | {'model': preprocessor}, ())['experiment']
     assert (sized['backbone'], sized['crop_size']) == (None, '64x64')
-    aligned = provenance.describe_run(config | {'head_frame': {'size': (192, 160)}}, ())
+    aligned = provenance.describe_run(config | {'align': {'size': (192, 160)}}, ())
     assert aligned['experiment']['crop_size'] == '192x160'
 
 
