@@ -11,9 +11,9 @@ from mmseg.evaluation import IoUMetric
 from PIL import Image
 from scipy import ndimage
 
-from cranium.evaluation import measures, statistics
+from cranium.errors import CraniumError
+from cranium.evaluation import measures, results, statistics
 from cranium.evaluation.hemorrhage_metric import HemorrhageMetric
-from cranium.evaluation.summary import Cohort, summarize
 
 META = {'classes': ('background', 'hemorrhage')}
 ROUNDS = 7
@@ -29,10 +29,10 @@ def run(source: str | Path, num_slices: int = 24) -> str:
         num_slices (int): Slices with hemorrhage, and as many without. Defaults to 24.
 
     Returns:
-        str: A table of the median times a slice and their ratio.
+        str: A table of the median times per slice and their ratio.
 
     Raises:
-        FileNotFoundError: If there are no masks of both kinds.
+        CraniumError: If there are no masks of both kinds.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -64,9 +64,9 @@ def _masks(source: str | Path, count: int) -> tuple[list[np.ndarray], list[np.nd
         if len(chosen) < count:
             chosen.append(mask)
     if not (healthy and positive):
-        raise FileNotFoundError(
+        raise CraniumError(
             f'{source}: no masks/*/*.png with and without hemorrhage; make a prepared tree with '
-            'tools/prepare_dataset.py'
+            'cranium prepare'
         )
     return healthy, positive
 
@@ -96,7 +96,7 @@ def _iou_metric(sample: dict) -> None:
 
 def _pixel_level(sample: dict) -> None:
     labels = [sample[key]['data'][0].to(torch.uint8) for key in ('gt_sem_seg', 'pred_sem_seg')]
-    measures.confusion_matrix(*(label.numpy() for label in labels))
+    measures.count_pixels(*measures.binary_masks(*(label.numpy() for label in labels)))
 
 
 def _all_levels(sample: dict) -> None:
@@ -104,7 +104,7 @@ def _all_levels(sample: dict) -> None:
 
 
 def _times(samples: Sequence[dict], *functions: Callable[[dict], None]) -> list[float]:
-    """Median milliseconds a slice of each function, called by turns."""
+    """Median milliseconds per slice of each function, called by turns."""
     taken: list[list[float]] = [[] for _ in functions]
     for turn in range(ROUNDS + 1):
         for sample in samples:
@@ -126,12 +126,13 @@ def _statistics(samples: Sequence[dict]) -> list[str]:
     values = np.linspace(0, 1, 82)
     statistics.interval(statistics.weighted_mean(weights, values, np.arange(82))[1:])
     one = time.perf_counter() - start
+    results.evaluate(metric.results, replicates=0)  # imports scikit-learn
     start = time.perf_counter()
-    summarize(Cohort(metric.results))
+    results.evaluate(metric.results)
     every = time.perf_counter() - start
     return [
         f'10,000 draws of 82 patients, an interval of a mean: {one:.3f} s',
-        f'every figure with its interval, {len(samples)} patients: {every:.3f} s',
+        f'10,000 draws of {len(samples)} patients, every figure: {every:.3f} s',
         f'kept of a slice with hemorrhage: {size:.0f} bytes',
     ]
 

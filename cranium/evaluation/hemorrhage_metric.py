@@ -202,10 +202,8 @@ class HemorrhageMetric(BaseMetric):
                 f'{image}: no truth to compare with; the test pipeline must load annotations, and '
                 'slices without a mask cannot be evaluated'
             )
-        truth = _to_labels(sample['gt_sem_seg']['data'].squeeze(0))
-        labels = _to_labels(sample['pred_sem_seg']['data'].squeeze(0))
-        probability, score = _probability(
-            sample.get('seg_logits'), truth != self.ignore_index, image
+        truth, labels = (
+            sample[key]['data'].squeeze(0).cpu().numpy() for key in ('gt_sem_seg', 'pred_sem_seg')
         )
         file = None
         if self.output_dir or self.report:
@@ -213,8 +211,8 @@ class HemorrhageMetric(BaseMetric):
         record = measure_slice(
             truth,
             labels,
-            probability,
-            float(sample.get('slice_score', score)),
+            *_probability(sample.get('seg_logits'), image),
+            score=float(sample.get('slice_score', math.nan)),
             patient=patient,
             slice=number,
             ignore_index=self.ignore_index,
@@ -224,7 +222,8 @@ class HemorrhageMetric(BaseMetric):
         )
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(labels).save(file, compress_level=1)  # a mask is small at any level
+            # A mask is small at any level of compression.
+            Image.fromarray(labels.astype(np.uint8)).save(file, compress_level=1)
         return record
 
     def _mask_folder(self, output_dir: str | None) -> Path:
@@ -270,35 +269,23 @@ def _is_slice(file: Path) -> bool:
     return True
 
 
-def _to_labels(labels: torch.Tensor) -> NDArray[Any]:
-    """Labels as bytes, on the CPU; what a byte cannot hold stays as it is, to be refused."""
-    if labels.dtype != torch.uint8 and labels.numel() and labels.min() >= 0 and labels.max() < 256:
-        whole = not labels.is_floating_point() or torch.equal(labels, labels.round())
-        labels = labels.to(torch.uint8) if whole else labels
-    array: NDArray[Any] = labels.cpu().numpy()
-    return array
-
-
 def _probability(
-    logits: dict[str, torch.Tensor] | None, counted: NDArray[np.bool_], name: str
-) -> tuple[NDArray[Any] | None, float]:
-    """Probability of hemorrhage, float64 of shape (H, W), and the highest log-odds that count.
+    logits: dict[str, torch.Tensor] | None, name: str
+) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Probability of hemorrhage and its log-odds, of shape (H, W), as far as the model gives them.
 
-    Log-odds rank slices however sure the model is; probabilities of 1 would tie.
+    mmseg's ``postprocess_result`` has taken the sigmoid of one output already; of two the softmax
+    is the sigmoid of their difference.
     """
     if logits is None:
-        return None, math.nan
-    data = logits['data'].double()
+        return None, None
+    data = logits['data']
     if len(data) > 2:
         raise CraniumError(
             f'{name}: the model has {len(data)} outputs; HemorrhageMetric is for one or two'
         )
-    # mmseg's postprocess_result has taken the sigmoid of one output already, and of two the
-    # softmax is the sigmoid of their difference.
+    data = data if data.dtype == torch.float64 else data.float()
     if len(data) == 1:
-        return data[0].cpu().numpy(), math.nan
+        return data[0].cpu().numpy(), None
     log_odds = data[1] - data[0]
-    probability = torch.sigmoid(log_odds).cpu().numpy()
-    if probability.shape != counted.shape or not counted.any():  # the sizes are checked later
-        return probability, math.nan
-    return probability, float(log_odds.cpu().numpy()[counted].max())
+    return torch.sigmoid(log_odds).cpu().numpy(), log_odds.cpu().numpy()

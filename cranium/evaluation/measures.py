@@ -296,7 +296,9 @@ def youden_threshold(truth: Labels, score: FloatArray) -> float:
     return float(thresholds[np.argmax(gained)])
 
 
-def calibration_gaps(truth: Labels, probability: Labels, bins: int = 15) -> FloatArray:
+def calibration_gaps(
+    truth: Labels, probability: Labels, bins: int = 15, counted: BoolArray | None = None
+) -> FloatArray:
     """Sum, within each bin of predicted probability, of probability minus truth.
 
     These sums add up over slices, which is why calibration is kept in them.
@@ -306,6 +308,7 @@ def calibration_gaps(truth: Labels, probability: Labels, bins: int = 15) -> Floa
         probability (ndarray): Of the same shape, the predicted probabilities, 0 to 1.
         bins (int): Bins of equal width; each includes its lower edge, the last also 1. Defaults
             to 15.
+        counted (ndarray, optional): bool of the same shape, which pixels count. Defaults to all.
 
     Returns:
         ndarray: float64 of shape (bins,), in pixels; 0 for an empty bin, all nan where a
@@ -316,6 +319,8 @@ def calibration_gaps(truth: Labels, probability: Labels, bins: int = 15) -> Floa
     """
     truth, probability = np.asarray(truth), np.asarray(probability)
     _check_same_shape(truth, probability)
+    if counted is not None:
+        truth, probability = truth[counted], probability[counted]
     if not probability.size:
         return np.zeros(bins)
     lowest, highest = probability.min(), probability.max()
@@ -323,11 +328,11 @@ def calibration_gaps(truth: Labels, probability: Labels, bins: int = 15) -> Floa
         return np.full(bins, np.nan)
     if lowest < 0 or highest > 1:
         raise ValueError('some probabilities are outside of 0 to 1')
-    which = (probability * bins).astype(np.intp).ravel()
-    sums = np.bincount(which, probability.ravel(), bins + 1).astype(np.float64)
-    sums -= np.bincount(which[truth.ravel() != 0], minlength=bins + 1)
-    sums[-2] += sums[-1]
-    return sums[:-1]
+    # Nearly all pixels lie in the first bin; only the others are sorted into theirs.
+    others = probability[probability >= 1 / bins]
+    sums = np.bincount(_bin(others, bins), others, bins).astype(np.float64)
+    sums[0] += probability.sum(dtype=np.float64) - others.sum(dtype=np.float64)
+    return sums - np.bincount(_bin(probability[truth != 0], bins), minlength=bins)
 
 
 def expected_calibration_error(gaps: FloatArray, num_pixels: ArrayLike) -> FloatArray:
@@ -345,6 +350,10 @@ def expected_calibration_error(gaps: FloatArray, num_pixels: ArrayLike) -> Float
         ndarray: float64 of shape (...), 0 to 1; nan without pixels.
     """
     return _ratio(np.abs(gaps).sum(axis=-1), *_as_floats(num_pixels))
+
+
+def _bin(probability: Labels, bins: int) -> NDArray[np.intp]:
+    return np.minimum((probability * bins).astype(np.intp), bins - 1)
 
 
 def _as_floats(*arrays: ArrayLike) -> tuple[FloatArray, ...]:
@@ -375,8 +384,9 @@ def _check_labels(name: str, labels: Labels, known: BoolArray) -> None:
 
 def _bounding_box(mask: BoolArray) -> tuple[slice, ...]:
     """The part of the image that a mask lies in; most of a head slice is not worth looking at."""
-    boxes = ndimage.find_objects(mask.view(np.uint8))
-    return boxes[0] if boxes else (slice(0),) * mask.ndim
+    axes = range(mask.ndim)
+    inside = (np.flatnonzero(mask.any(tuple({*axes} - {axis}))) for axis in axes)
+    return tuple(slice(found[0], found[-1] + 1) if len(found) else slice(0) for found in inside)
 
 
 def _has_both_classes(truth: Labels) -> bool:

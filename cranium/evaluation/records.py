@@ -81,8 +81,9 @@ def measure_slice(
     truth: NDArray[Any],
     prediction: NDArray[Any],
     probability: NDArray[Any] | None = None,
-    score: float = math.nan,
+    log_odds: NDArray[Any] | None = None,
     *,
+    score: float = math.nan,
     patient: str,
     slice: int,
     spacing: Sequence[float] | None = None,
@@ -96,8 +97,9 @@ def measure_slice(
         truth (ndarray): (H, W), 0 background, 1 hemorrhage, ``ignore_index`` not to be counted.
         prediction (ndarray): (H, W), 0 or 1.
         probability (ndarray, optional): (H, W), predicted probability of hemorrhage.
-        score (float): Predicted log-odds of hemorrhage in the slice. Defaults to nan: those of the
-            highest probability.
+        log_odds (ndarray, optional): Likewise. They rank slices however sure the model is, where
+            probabilities of 1 would tie. Defaults to those of ``probability``.
+        score (float): Log-odds of hemorrhage in the slice. Defaults to the highest of a pixel.
         patient (str): Patient.
         slice (int): Number of the slice.
         spacing (sequence, optional): Height and width of a pixel in mm, for distances in mm.
@@ -117,14 +119,10 @@ def measure_slice(
         counts = measures.count_pixels(is_true, is_predicted, counted)
         gaps = ''
         if probability is not None:
-            if counted is None or counted.shape != probability.shape:
-                gaps_of = measures.calibration_gaps(is_true, probability)
-            else:
-                probability = probability[counted]
-                gaps_of = measures.calibration_gaps(is_true[counted], probability)
-            gaps = ' '.join(map(repr, gaps_of.tolist()))
-            if math.isnan(score) and probability.size:
-                score = float(logit(min(float(probability.max()), 1 - 2.0**-53)))  # 1 has none
+            of_bins = measures.calibration_gaps(is_true, probability, counted=counted)
+            gaps = ' '.join(map(repr, of_bins.tolist()))
+            if math.isnan(score):
+                score = _highest_log_odds(probability, log_odds, counted)
         shape = _shape(is_true, is_predicted, spacing) if counts.tp + counts.fp + counts.fn else {}
     except ValueError as error:
         raise CraniumError(f'{slice_name(patient, slice)}: {error}') from error
@@ -253,6 +251,18 @@ def name_first(slices: pd.DataFrame, most: int = 3) -> str:
     """The names of the first few slices."""
     named = zip(slices['patient'][:most], slices['slice'][:most])
     return ', '.join(slice_name(patient, int(number)) for patient, number in named)
+
+
+def _highest_log_odds(
+    probability: NDArray[Any], log_odds: NDArray[Any] | None, counted: measures.BoolArray | None
+) -> float:
+    """Of the pixels that count; nan where none does."""
+    pixels = probability if log_odds is None else log_odds
+    pixels = pixels if counted is None else pixels[counted]
+    if not pixels.size:
+        return math.nan
+    highest = float(pixels.max())
+    return float(logit(min(highest, 1 - 2.0**-53))) if log_odds is None else highest  # 1 has none
 
 
 def _shape(

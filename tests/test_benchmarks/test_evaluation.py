@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import evaluation as benchmark
+from cranium.errors import CraniumError
 from tests.test_evaluation.masks import blobs
 
 
@@ -26,5 +27,5 @@ def test_faster_than_iou_metric(tmp_path):
 
 
 def test_no_masks(tmp_path):
-    with pytest.raises(FileNotFoundError, match='prepare_dataset'):
+    with pytest.raises(CraniumError, match='cranium prepare'):
         benchmark.run(tmp_path)

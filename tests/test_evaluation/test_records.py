@@ -64,6 +64,11 @@ class TestMeasureSlice:
         probability[4, 4] = 0.75
         assert measure(probability=probability)['score_raw'] == pytest.approx(np.log(3))
         assert measure(probability=probability, score=7.0)['score_raw'] == 7
+        log_odds = np.arange(48.0).reshape(TRUTH.shape)
+        assert measure(probability=probability, log_odds=log_odds)['score_raw'] == 47
+        truth = TRUTH.copy()
+        truth[5, 7] = 255
+        assert measure(truth, probability=probability, log_odds=log_odds)['score_raw'] == 46
 
     @pytest.mark.parametrize('dtype', [np.float32, np.float64])
     def test_certainty_has_a_finite_score(self, dtype):
@@ -71,6 +76,10 @@ class TestMeasureSlice:
         assert 36 < score < 37  # of the double next to 1
         assert np.isfinite(measure(probability=0 * PREDICTION.astype(dtype))['score_raw'])
         assert np.isfinite(measure(score=np.inf)['score_raw'])
+
+    def test_a_slice_without_a_pixel_that_counts_has_no_score(self):
+        record = measure(0 * TRUTH + 255, PREDICTION, 0.5 * PREDICTION)
+        assert np.isnan(record['score_raw']) and record['tn'] == 0
 
     def test_empty_against_empty_is_undefined(self):
         (row,) = records.slice_table([measure(0 * TRUTH, 0 * TRUTH)]).itertuples()
