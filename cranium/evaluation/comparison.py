@@ -113,11 +113,23 @@ def verdict(difference: Difference, first: str, second: str) -> str:
             f'{better} is better than {worse}: {better} minus {worse} lies from {low:+.3f} to '
             f'{high:+.3f} (P = {difference.corrected:.3g}).'
         )
+    patients = difference.patients
+    reasons = []
+    if difference.low <= 0 <= difference.high:
+        reasons.append('the interval holds 0')
+    if difference.corrected >= LEVEL:
+        reasons.append(f'the corrected P of {difference.corrected:.3g} is not below {LEVEL}')
+    why = ' and '.join(reasons)
+    least = 2 / 2**patients
+    limit = (
+        f' With {patients} patients P cannot fall below 2/2^{patients} = {least:.3g}, whatever the '
+        'runs.'
+    )
     return (
-        f'These {difference.patients} patients cannot decide between {first} and {second}: '
-        f'{second} minus {first} may be anything from {difference.low:+.3f} to '
-        f'{difference.high:+.3f}. {_why_undecided(difference)} That is not evidence that they are '
-        'equal.'
+        f'These {patients} patients cannot decide between {first} and {second}: {second} minus '
+        f'{first} may be anything from {difference.low:+.3f} to {difference.high:+.3f}. '
+        f'{why[:1].upper()}{why[1:]}.{limit if least >= LEVEL else ""} That is not evidence that '
+        'they are equal.'
     )
 
 
@@ -147,24 +159,6 @@ def format_differences(found: Sequence[Difference], names: Sequence[str]) -> str
             f'  {verdict(item, first, second)}'
         )
     return '\n\n'.join(paragraphs)
-
-
-def _why_undecided(difference: Difference) -> str:
-    """Which of the two criteria failed."""
-    least = 2 / 2**difference.patients
-    failed = []
-    if difference.low <= 0 <= difference.high:
-        failed.append('the interval holds 0')
-    if difference.corrected >= LEVEL:
-        failed.append(f'the corrected P of {difference.corrected:.3g} is not below {LEVEL}')
-    text = ' and '.join(failed)
-    text = text[:1].upper() + text[1:] + '.'
-    if least >= LEVEL:
-        text += (
-            f' With {difference.patients} patients P cannot fall below 2/2^{difference.patients} = '
-            f'{least:.3g}, whatever the runs.'
-        )
-    return text
 
 
 def _compare(first: Cohort, second: Cohort, measure: str, seed: int) -> Difference:

@@ -128,68 +128,54 @@ class HemorrhageMetric(BaseMetric):
         Returns:
             dict[str, float]: The handful of figures that is logged; nan where undefined.
         """
-        slices = pd.DataFrame(results)
-        about: dict[str, Any] = {}
-        warnings: list[str] = []
+        options: dict[str, Any] = {
+            'leave_out': self.leave_out_patients,
+            'operating_point': self.operating_point,
+            'score_smoothing': self.score_smoothing,
+        }
         if self.report and results:
-            config = _run_config()
-            about = {
-                **provenance.describe_run(
-                    config, set(slices['patient']), _training(config.get('load_from'))
-                ),
-                'config': config.pretty_text if config else None,
-            }
-            warnings = [*provenance.warnings(about), *self._clear_masks(slices['prediction_file'])]
-            slices = self._with_types(slices, config, warnings)
-        found = evaluate(
-            slices,
-            leave_out=self.leave_out_patients,
-            operating_point=self.operating_point,
-            score_smoothing=self.score_smoothing,
-            provenance=about,
-            warnings=warnings,
-            replicates=10_000 if self.report else 0,
-        )
-        if self.report:
+            found = evaluate(**self._with_origin(pd.DataFrame(results)), **options)
             write_results(found, self._folder)
-            print_log(f'\n{format_table(found.figures)}', logger='current')
-            for warning in found.warnings:
-                print_log(f'Note: {warning}', logger='current')
-            print_log(f'All figures are in {self._folder}', logger='current')
+            lines = [f'\n{format_table(found.figures)}', *(f'Note: {w}' for w in found.warnings)]
+            for line in [*lines, f'All figures are in {self._folder}']:
+                print_log(line, logger='current')
+        else:
+            found = evaluate(results, replicates=0, **options)
         values = {name: figure.value for name, figure in found.figures.items()}
         return {name: values.get(name, math.nan) for name in LOGGED}
 
-    def _with_types(
-        self, slices: pd.DataFrame, config: Config, warnings: list[str]
-    ) -> pd.DataFrame:
-        if self.diagnosis is not None:
-            return with_types(slices, self.diagnosis)
+    def _with_origin(self, slices: pd.DataFrame) -> dict[str, Any]:
+        """The slices with their types, and where they come from, as :func:`evaluate` takes it."""
+        config = _run_config()
+        training = _training(config.get('load_from'))
+        about = provenance.describe_run(config, set(slices['patient']), training)
+        warnings = [*provenance.warnings(about), *self._clear_masks(slices['prediction_file'])]
+        diagnosis = self.diagnosis
         root = provenance.data_set(config, 'test_dataloader').get('data_root')
-        if root is None or not (Path(root) / MANIFEST).is_file():
-            return slices
-        try:
-            return with_types(slices, read_manifest(root))
-        except CraniumError as error:  # no reason to lose a test that has run
-            warnings.append(f'No figures by hemorrhage type: {error}.')
-            return slices
+        if diagnosis is None and root is not None and (Path(root) / MANIFEST).is_file():
+            try:
+                diagnosis = read_manifest(root)
+            except CraniumError as error:  # no reason to lose a test that has run
+                warnings.append(f'No figures by hemorrhage type: {error}.')
+        return {
+            'slices': slices if diagnosis is None else with_types(slices, diagnosis),
+            'provenance': {**about, 'config': config.pretty_text if config else None},
+            'warnings': warnings,
+        }
 
     def _clear_masks(self, written: Collection[str]) -> list[str]:
         """Remove masks of an earlier run; in a folder of the user's, only tell of them."""
         known = {Path(file).resolve() for file in written}
-        for file in self._mask_folder(None).glob('*.png'):
+        for file in (self._folder / 'masks').glob('*.png'):
             if file.resolve() not in known and _is_slice(file):
                 file.unlink()
-        other = [
-            file.name
-            for file in sorted(self._mask_folder(self.output_dir).glob('*.png'))
-            if file.resolve() not in known
-        ]
-        if not other:
-            return []
-        return [
-            f'{self.output_dir or self._folder} holds {len(other)} PNG files that this run did not '
-            f'write, first {", ".join(other[:3])}; they were left there.'
-        ]
+        files = sorted(self._mask_folder.glob('*.png'))
+        other = [file.name for file in files if file.resolve() not in known]
+        text = (
+            f'{self._mask_folder} holds {len(other)} PNG files that this run did not write, first '
+            f'{", ".join(other[:3])}; they were left there.'
+        )
+        return [text] if other else []
 
     def _measure(self, sample: dict[str, Any]) -> dict[str, Any]:
         image = sample.get('img_path', '')
@@ -205,9 +191,8 @@ class HemorrhageMetric(BaseMetric):
         truth, labels = (
             sample[key]['data'].squeeze(0).cpu().numpy() for key in ('gt_sem_seg', 'pred_sem_seg')
         )
-        file = None
-        if self.output_dir or self.report:
-            file = self._mask_folder(self.output_dir) / f'{Path(image).stem}.png'
+        writes = bool(self.output_dir or self.report)
+        file = self._mask_folder / f'{Path(image).stem}.png' if writes else None
         record = measure_slice(
             truth,
             labels,
@@ -226,8 +211,9 @@ class HemorrhageMetric(BaseMetric):
             Image.fromarray(labels.astype(np.uint8)).save(file, compress_level=1)
         return record
 
-    def _mask_folder(self, output_dir: str | None) -> Path:
-        return Path(output_dir) if output_dir else self._folder / 'masks'
+    @property
+    def _mask_folder(self) -> Path:
+        return Path(self.output_dir) if self.output_dir else self._folder / 'masks'
 
     @cached_property
     def _folder(self) -> Path:

@@ -64,16 +64,12 @@ def compare_folders(
     rows = [
         row for name, file in truths.items() for row in _compare(file, predictions[name], images)
     ]
-    names = [slice_name(row['patient'], row['slice']) for row in rows]
-    counts = [sum(row[key] for key in ('tp', 'fp', 'fn', 'tn')) for row in rows]
+    ignored = [row for row in rows if not any(row[name] for name in ('tp', 'fp', 'fn', 'tn'))]
+    unseen = [row for row in rows if images and not row['image_file']]
     notes = {
         'predictions have no true mask and were left out': sorted(set(predictions) - set(truths)),
-        'true masks are 255 throughout, so that no pixel of theirs counts': [
-            name for name, count in zip(names, counts) if not count
-        ],
-        'slices have no image in the folder of images, so none is shown': [
-            name for name, row in zip(names, rows) if images and not row['image_file']
-        ],
+        'true masks are 255 throughout, so that no pixel of theirs counts': _names(ignored),
+        'slices have no image in the folder of images, so none is shown': _names(unseen),
     }
     return slice_table(rows), [
         f'{len(some)} {what}, first {", ".join(some[:3])}.' for what, some in notes.items() if some
@@ -94,6 +90,10 @@ def read_mask(file: str | Path) -> Mask:
         CraniumError: If it is no mask, or nibabel is missing; the message names the file.
     """
     return _read_png(Path(file)) if Path(file).suffix == '.png' else _read_nifti(Path(file))
+
+
+def _names(rows: list[dict[str, Any]]) -> list[str]:
+    return [slice_name(row['patient'], row['slice']) for row in rows]
 
 
 def _masks_of(folder: str | Path) -> dict[str, Path]:
@@ -135,14 +135,13 @@ def _compare(
             'write hemorrhage as 1'
         )
     stem = truth_file.name.split('.')[0]
-    is_volume = true.labels.ndim == 3
-    slices = (
-        [(patient_name(stem), number + 1) for number in range(true.labels.shape[2])]
-        if is_volume
-        else [parse_slice_name(truth_file)]
-    )
-    for index, (patient, number) in enumerate(slices):
-        where = (..., index) if is_volume else ...
+    parts: dict[tuple[str, int], tuple[Any, ...]]
+    if is_volume := true.labels.ndim == 3:
+        numbers = range(1, true.labels.shape[2] + 1)
+        parts = {(patient_name(stem), number): (..., number - 1) for number in numbers}
+    else:
+        parts = {parse_slice_name(truth_file): (...,)}
+    for (patient, number), where in parts.items():
         name = slice_name(patient, number) if is_volume else stem
         image = Path(images, f'{name}.png') if images else None
         try:

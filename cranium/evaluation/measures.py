@@ -36,14 +36,7 @@ class PixelCounts(NamedTuple):
 
 
 class LesionMatch(NamedTuple):
-    """The lesions of a truth and of a prediction, and which of them belong together.
-
-    Attributes:
-        truth_sizes (ndarray): int64 of shape (n,), pixels of each true lesion.
-        truth_matched (ndarray): bool of shape (n,), whether a predicted lesion was matched to it.
-        prediction_sizes (ndarray): int64 of shape (m,), pixels of each predicted lesion.
-        prediction_matched (ndarray): bool of shape (m,); a lesion that is not is a false positive.
-    """
+    """Pixels of each true and predicted lesion (int64), and whether it was matched (bool)."""
 
     truth_sizes: NDArray[np.int64]
     truth_matched: BoolArray
@@ -160,10 +153,9 @@ def surface_distances(
 
 
 def average_symmetric_surface_distance(to_prediction: FloatArray, to_truth: FloatArray) -> float:
-    """Mean of the surface distances in both directions taken together (ASSD).
+    """Mean of :func:`surface_distances`, both directions together (ASSD); nan with an empty mask.
 
-    T. Heimann et al., IEEE Trans Med Imaging 28(8):1251-1265, 2009,
-    doi:10.1109/TMI.2009.2013851. In the unit of the distances; nan where either mask is empty.
+    T. Heimann et al., IEEE Trans Med Imaging 28(8):1251-1265, 2009, doi:10.1109/TMI.2009.2013851.
     """
     if not len(to_prediction) or not len(to_truth):
         return np.nan
@@ -171,12 +163,10 @@ def average_symmetric_surface_distance(to_prediction: FloatArray, to_truth: Floa
 
 
 def hausdorff_distance_95(to_prediction: FloatArray, to_truth: FloatArray) -> float:
-    """95th percentile of the surface distances, the larger of the two directions (HD95).
+    """95th percentile of :func:`surface_distances`, the larger direction; nan with an empty mask.
 
-    D. P. Huttenlocher et al., IEEE Trans PAMI 15(9):850-863, 1993, doi:10.1109/34.232073. The
-    percentile (linear between order statistics) is taken in each direction, then the maximum, as
-    MONAI does; a percentile of both directions taken together is usually smaller. In the unit of
-    the distances; nan where either mask is empty.
+    D. P. Huttenlocher et al., IEEE Trans PAMI 15(9):850-863, 1993, doi:10.1109/34.232073; as MONAI
+    does. A percentile of both directions taken together is usually smaller.
     """
     if not len(to_prediction) or not len(to_truth):
         return np.nan
@@ -186,18 +176,10 @@ def hausdorff_distance_95(to_prediction: FloatArray, to_truth: FloatArray) -> fl
 def normalized_surface_dice(
     to_prediction: FloatArray, to_truth: FloatArray, tolerance: float
 ) -> float:
-    """Share of both borders that lies within a tolerance of the other (NSD).
+    """Share of both borders that lies within (or at) a tolerance of the other (NSD), 0 to 1.
 
     S. Nikolov et al., J Med Internet Res 23(7):e26151, 2021, doi:10.2196/26151; counted in border
-    pixels, as MONAI does. From 0 to 1; 0 where one mask is empty, nan where both are.
-
-    Args:
-        to_prediction (ndarray): From :func:`surface_distances`.
-        to_truth (ndarray): Likewise.
-        tolerance (float): In the unit of the distances; a distance equal to it is within.
-
-    Returns:
-        float: The share.
+    pixels, as MONAI does. 0 where one mask is empty, nan where both are.
     """
     within = np.count_nonzero(to_prediction <= tolerance) + np.count_nonzero(to_truth <= tolerance)
     return float(_ratio(float(within), float(len(to_prediction) + len(to_truth))))
@@ -216,18 +198,16 @@ def match_lesions(truth: Labels, prediction: Labels, iou_threshold: float = 0.1)
     Args:
         truth (ndarray): Mask of any shape.
         prediction (ndarray): Mask of the same shape.
-        iou_threshold (float): Least IoU of a pair, above 0. Defaults to 0.1.
+        iou_threshold (float): Least IoU of a pair, above 0 and at most 1. Defaults to 0.1.
 
     Returns:
         LesionMatch: Sizes and matches, arrays of length 0 for an empty mask.
 
     Raises:
-        ValueError: If the shapes differ or the threshold is not above 0 and at most 1.
+        ValueError: If the shapes differ.
     """
     truth, prediction = np.asarray(truth, bool), np.asarray(prediction, bool)
     _check_same_shape(truth, prediction)
-    if not 0 < iou_threshold <= 1:
-        raise ValueError(f'iou_threshold must be above 0 and at most 1, not {iou_threshold}')
     box = _bounding_box(truth | prediction)
     touching = np.ones((3,) * truth.ndim, bool)
     truth_labels, num_truth = ndimage.label(truth[box], touching, np.int64)
@@ -249,30 +229,6 @@ def match_lesions(truth: Labels, prediction: Labels, iou_threshold: float = 0.1)
     return LesionMatch(truth_sizes, truth_matched, prediction_sizes, prediction_matched)
 
 
-def roc(truth: Labels, score: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Receiver operating characteristic, as scikit-learn gives it.
-
-    Args:
-        truth (ndarray): bool or 0/1 of shape (n,).
-        score (ndarray): float of shape (n,); the higher, the more likely positive.
-
-    Returns:
-        tuple[ndarray, ndarray, ndarray]: False positive rate, sensitivity and the thresholds (a
-        case is called positive when its score reaches it; the first is ``inf``). Of length 0 where
-        a class is missing.
-    """
-    from sklearn.metrics import roc_curve  # takes most of a second to import
-
-    return roc_curve(truth, score) if _has_both_classes(truth) else (np.empty(0),) * 3
-
-
-def precision_recall(truth: Labels, score: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Precision, sensitivity and the thresholds (one fewer), otherwise as :func:`roc`."""
-    from sklearn.metrics import precision_recall_curve
-
-    return precision_recall_curve(truth, score) if _has_both_classes(truth) else (np.empty(0),) * 3
-
-
 def youden_threshold(truth: Labels, score: FloatArray) -> float:
     """Threshold with the largest sum of sensitivity and specificity.
 
@@ -281,19 +237,22 @@ def youden_threshold(truth: Labels, score: FloatArray) -> float:
 
     Args:
         truth (ndarray): bool or 0/1 of shape (n,).
-        score (ndarray): float of shape (n,).
+        score (ndarray): float of shape (n,); the higher, the more likely positive.
 
     Returns:
         float: The highest such threshold, to be reached by a positive, and always the score of a
         case; nan where a class is missing or a score is nan.
     """
-    if np.isnan(score).any():
+    positives, negatives = (
+        np.sort(score[np.asarray(truth, bool) == kind]) for kind in (True, False)
+    )
+    if not (len(positives) and len(negatives)) or np.isnan(score).any():
         return np.nan
-    false_positive_rate, true_positive_rate, thresholds = roc(truth, score)
-    if not len(thresholds):
-        return np.nan
-    gained = np.where(np.isfinite(thresholds), true_positive_rate - false_positive_rate, -np.inf)
-    return float(thresholds[np.argmax(gained)])
+    thresholds = np.unique(score)[::-1]
+    # The shares below a threshold.
+    missed = np.searchsorted(positives, thresholds) / len(positives)
+    specificity = np.searchsorted(negatives, thresholds) / len(negatives)
+    return float(thresholds[np.argmax(specificity - missed)])
 
 
 def calibration_gaps(
@@ -387,8 +346,3 @@ def _bounding_box(mask: BoolArray) -> tuple[slice, ...]:
     axes = range(mask.ndim)
     inside = (np.flatnonzero(mask.any(tuple({*axes} - {axis}))) for axis in axes)
     return tuple(slice(found[0], found[-1] + 1) if len(found) else slice(0) for found in inside)
-
-
-def _has_both_classes(truth: Labels) -> bool:
-    truth = np.asarray(truth, bool)
-    return bool(truth.any() and not truth.all())

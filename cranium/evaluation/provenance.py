@@ -57,15 +57,7 @@ def describe_file(file: str | Path) -> dict[str, str]:
 
 
 def describe_split(data_root: str | Path) -> dict[str, Any]:
-    """The split of a prepared tree.
-
-    Args:
-        data_root (str | Path): Prepared tree, with its ``splits.json``.
-
-    Returns:
-        dict: ``protocol`` (``'patient'``, ``'authors'``, ``'slice'`` or None) and ``splits``, the
-        file with its hash, None where there is none.
-    """
+    """The ``protocol`` of a prepared tree and its ``splits`` file; None where it does not tell."""
     file = Path(data_root) / SPLITS
     try:
         protocol = json.loads(file.read_text(encoding='utf-8')).get('protocol')
@@ -95,14 +87,13 @@ def describe_run(
         (whether the checkpoint is the best on these data).
     """
     test, val, train = (data_set(config, f'{kind}_dataloader') for kind in ('test', 'val', 'train'))
-    load_from = config.get('load_from')
-    checkpoint: Any = load_from
-    if load_from and Path(load_from).is_file():
-        checkpoint = describe_file(load_from)
-        kept = ('version', 'commit', 'data_sha256')
-        checkpoint |= {key: training[key] for key in kept if key in training} if training else {}
-    by_checkpoint = training is not None and 'training_patients' in training
-    trained = set(training['training_patients']) if training and by_checkpoint else _patients(train)
+    training, load_from = training or {}, config.get('load_from') or ''
+    checkpoint: Any = load_from or None
+    if Path(load_from).is_file():
+        kept = [key for key in ('version', 'commit', 'data_sha256') if key in training]
+        checkpoint = {**describe_file(load_from), **{key: training[key] for key in kept}}
+    named = training.get('training_patients')
+    trained = _patients(train) if named is None else set(named)
     return {
         'versions': versions(),
         'work_dir': config.get('work_dir'),
@@ -111,10 +102,8 @@ def describe_run(
         **describe_split(test.get('data_root') or ''),
         'data': str(_images(test)),
         'trained_on': None if trained is None else sorted(trained & set(tested)),
-        'trained_on_by': 'checkpoint' if by_checkpoint else 'config',
-        'chosen_on_test': bool(
-            load_from and Path(load_from).name.startswith('best_') and _same_data(val, test)
-        ),
+        'trained_on_by': 'config' if named is None else 'checkpoint',
+        'chosen_on_test': Path(load_from).name.startswith('best_') and _same_data(val, test),
     }
 
 
@@ -125,9 +114,6 @@ def describe_folders(prediction: str | Path, truth: str | Path) -> dict[str, Any
         prediction (str | Path): Folder of predicted masks.
         truth (str | Path): Folder of true masks, such as ``masks/val`` of a prepared tree, whose
             split is then known.
-
-    Returns:
-        dict: ``versions``, ``prediction``, ``data``, ``protocol`` and ``splits``.
     """
     return {
         'versions': versions(),
@@ -185,19 +171,21 @@ def data_set(config: Mapping[str, Any], loader: str) -> Mapping[str, Any]:
 
 def _experiment(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a results table says of an experiment; None for what the config does not tell."""
-    model = config.get('model') or {}
-    size = (
-        config.get('crop_size')
-        or (model.get('data_preprocessor') or {}).get('size')
-        or (config.get('align') or {}).get('size')
-        or config.get('img_scale')
-    )
+
+    def look_up(path: str) -> Any:
+        found: Any = config
+        for key in path.split('.'):
+            found = (found or {}).get(key)
+        return found
+
+    sizes = ('crop_size', 'model.data_preprocessor.size', 'align.size', 'img_scale')
+    size = next(filter(None, map(look_up, sizes)), ())
     return {
         # mim names the work directory after the config.
         'name': Path(str(config.get('work_dir') or '')).name or None,
-        'backbone': (model.get('backbone') or {}).get('type'),
-        'crop_size': 'x'.join(map(str, size)) if size else None,
-        'lr': ((config.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr'),
+        'backbone': look_up('model.backbone.type'),
+        'crop_size': 'x'.join(map(str, size)) or None,
+        'lr': look_up('optim_wrapper.optimizer.lr'),
     }
 
 

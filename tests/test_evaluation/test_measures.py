@@ -199,11 +199,6 @@ class TestMatchLesions:
         assert measures.match_lesions(EMPTY, FULL).prediction_matched.tolist() == [False]
         assert measures.match_lesions(FULL, EMPTY).truth_matched.tolist() == [False]
 
-    @pytest.mark.parametrize('threshold', [0, -0.1, 1.1])
-    def test_threshold_out_of_range(self, threshold):
-        with pytest.raises(ValueError, match='iou_threshold'):
-            measures.match_lesions(FULL, FULL, threshold)
-
     def test_shapes_differ(self):
         with pytest.raises(ValueError, match='shape'):
             measures.match_lesions(EMPTY, FULL.T)
@@ -228,8 +223,6 @@ class TestDetection:
     def test_one_class_only(self, truth):
         score = self.SCORE[: len(truth)]
         assert np.isnan(measures.youden_threshold(truth, score))
-        assert [len(part) for part in measures.roc(truth, score)] == [0, 0, 0]
-        assert [len(part) for part in measures.precision_recall(truth, score)] == [0, 0, 0]
 
 
 class TestCalibration:

@@ -38,6 +38,20 @@ def test_overlap_equals_scikit_learn(pair):
     )
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=2, max_size=60))
+def test_youden_equals_scikit_learn(cases):
+    truth, score = (np.array(column) for column in zip(*cases))
+    if truth.all() or not truth.any():
+        return
+    false_positive_rate, sensitivity, _ = metrics.roc_curve(truth, score)
+    threshold = measures.youden_threshold(truth, score.astype(float))
+    called = score >= threshold
+    gained = called[truth].mean() - called[~truth].mean()
+    assert gained == pytest.approx(max((sensitivity - false_positive_rate)[1:]))
+    assert threshold in score
+
+
 @pytest.mark.parametrize('bins', [1, 10, 15])
 def test_calibration_equals_scikit_learn(bins):
     rng = np.random.default_rng(bins)
