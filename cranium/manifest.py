@@ -15,6 +15,7 @@ age                  of the patient, in years; nan where not given
 sex                  of the patient; empty where not given
 head_x, head_y       centre of the head in pixels of the image; nan where no head is seen
 head_angle           degrees by which the head is turned, the same for the whole scan
+pixel_mm             side of a pixel in mm, assumed for ct-ich; nan if unknown
 sources              members of the download that the slice was made from, joined by ``;``
 source_sha256        SHA-256 of their contents, joined by ``;``
 image_sha256         SHA-256 of the image file
@@ -50,6 +51,7 @@ _TYPES = {
     'head_x': float,
     'head_y': float,
     'head_angle': float,
+    'pixel_mm': float,
     'sources': str,
     'source_sha256': str,
     'image_sha256': str,
@@ -61,6 +63,8 @@ EMPTY_ROW = {name: math.nan if kind is float else kind() for name, kind in _TYPE
 """What a row holds where nothing is known."""
 
 _IMAGE_PATH = re.compile(rf'({IMAGES}/(train|val|test)/[A-Za-z0-9-]+_\d+\.png)?', re.ASCII)
+
+_REMEDY = 'move it away, then run cranium prepare'
 
 
 def mask_path(image: str) -> str:
@@ -78,32 +82,48 @@ def read_manifest(tree: str | Path) -> 'pd.DataFrame':
         DataFrame: With ``COLUMNS``, in the order of the file.
 
     Raises:
-        CraniumError: No manifest, or one that Cranium did not write.
+        CraniumError: No manifest, or one that this version of Cranium did not write.
     """
     import pandas as pd  # half a second
 
+    rows = _read_text(tree)
     path = Path(tree) / MANIFEST
-    text = {name: str for name, kind in _TYPES.items() if kind is str}
+    if tuple(rows.columns) != COLUMNS:
+        msg = f'{path}: has the columns of another version; run cranium prepare --overwrite'
+        raise CraniumError(msg)
     try:
-        rows = pd.read_csv(path, dtype=text, keep_default_na=False)
-        if tuple(rows.columns) != COLUMNS:
-            raise ValueError('other columns')
         for name, kind in _TYPES.items():
             if kind is not str:
                 rows[name] = pd.to_numeric(rows[name]).astype(kind)
-        # These paths are read, linked and removed: none may lead out of the tree.
+    except (ValueError, TypeError) as error:
+        raise CraniumError(f'{path}: not a manifest of Cranium ({error}); {_REMEDY}') from error
+    return rows
+
+
+def listed_images(tree: str | Path) -> list[str]:
+    """Name the images that a manifest lists, of whatever version of Cranium it is.
+
+    Raises:
+        CraniumError: No manifest, or one that Cranium did not write.
+    """
+    return [image for image in _read_text(tree)['image'] if image]
+
+
+def _read_text(tree: str | Path) -> 'pd.DataFrame':
+    """Read all cells as text."""
+    import pandas as pd
+
+    path = Path(tree) / MANIFEST
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        # These paths are read and removed: none may lead out of the tree.
         bad = rows.loc[~rows['image'].str.fullmatch(_IMAGE_PATH), 'image']
         if len(bad):
             raise ValueError(f'image {bad.iloc[0]!r}')
     except OSError as error:
-        raise CraniumError(
-            f'{path}: cannot be read ({error.strerror}); run cranium prepare'
-        ) from error
-    except (ValueError, TypeError) as error:  # pandas' own errors are ValueErrors
-        msg = (
-            f'{path}: not a manifest of Cranium, or one of another version ({error}); move it away'
-        )
-        raise CraniumError(f'{msg} with {IMAGES} and {MASKS}, then run cranium prepare') from error
+        raise CraniumError(f'{path}: cannot be read ({error.strerror}); {_REMEDY}') from error
+    except (ValueError, KeyError) as error:  # pandas' own errors are ValueErrors
+        raise CraniumError(f'{path}: not a manifest of Cranium ({error}); {_REMEDY}') from error
     return rows
 
 

@@ -24,6 +24,9 @@ MASKED = 'mask'  # drawn by radiologists
 BACKGROUND = 'background'  # empty, for the diagnosis says that there is nothing to draw
 UNLABELLED = 'unlabelled'  # hemorrhage or unknown, and no mask: not background
 
+PIXEL_MM, SLICE_MM = 0.36, 5.0
+"""Side of a pixel and distance of slices in ct-ich; the first is assumed (heads of 150 mm)."""
+
 IGNORE_INDEX = 255
 """The mask value of pixels that neither train nor count."""
 

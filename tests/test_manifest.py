@@ -4,7 +4,14 @@ import pandas as pd
 import pytest
 
 from cranium.errors import CraniumError
-from cranium.manifest import COLUMNS, EMPTY_ROW, mask_path, read_manifest, write_manifest
+from cranium.manifest import (
+    COLUMNS,
+    EMPTY_ROW,
+    listed_images,
+    mask_path,
+    read_manifest,
+    write_manifest,
+)
 
 ROWS = [
     {
@@ -21,6 +28,7 @@ ROWS = [
         'head_x': 320.25,
         'head_y': 300.5,
         'head_angle': -3.0,
+        'pixel_mm': 0.36,
         'notes': 'a, "b";c',
     },
     {**EMPTY_ROW, 'patient': '1050', 'slice': 1000, 'label': 'unlabelled'},
@@ -37,7 +45,7 @@ def test_what_is_written_is_read(tmp_path):
     assert math.isnan(rows.loc[1, 'age']) and math.isnan(rows.loc[1, 'head_x'])
     write_manifest(rows, tmp_path)
     assert (tmp_path / 'manifest.csv').read_bytes() == first
-    assert first.splitlines()[2] == b'1050,1000,,unlabelled,,,0,,,,,,,,,,'
+    assert first.splitlines()[2] == b'1050,1000,,unlabelled,,,0,,,,,,,,,,,'
 
 
 def test_the_mask_of_an_image():
@@ -47,7 +55,6 @@ def test_the_mask_of_an_image():
 @pytest.mark.parametrize(
     ('old', 'new'),
     [
-        ('patient,slice', 'slice,patient'),
         ('049,1,', '049,one,'),
         ('049,1,', '049,,'),
         ('images/train/049', 'images/train/../049'),
@@ -67,8 +74,21 @@ def test_what_cranium_did_not_write(tmp_path, old, new):
     assert '\n' not in str(caught.value)
 
 
+def test_other_columns(tmp_path):
+    """A tree of another version is told so; its images are found all the same."""
+    write_manifest(pd.DataFrame(ROWS), tmp_path)
+    rows = pd.read_csv(tmp_path / 'manifest.csv', dtype=str).drop(columns='pixel_mm')
+    rows.to_csv(tmp_path / 'manifest.csv', index=False)
+    with pytest.raises(CraniumError, match=r'columns of another version; .* --overwrite'):
+        read_manifest(tmp_path)
+    assert listed_images(tmp_path) == ['images/train/049_001.png']
+    (tmp_path / 'manifest.csv').write_text('mine\n')
+    with pytest.raises(CraniumError, match=r'manifest\.csv: not a manifest of Cranium'):
+        listed_images(tmp_path)
+
+
 def test_no_manifest(tmp_path):
     with pytest.raises(
-        CraniumError, match=r'manifest\.csv: cannot be read .*; run cranium prepare'
+        CraniumError, match=r'manifest\.csv: cannot be read .*; move .* cranium prepare'
     ):
         read_manifest(tmp_path)

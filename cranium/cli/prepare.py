@@ -36,9 +36,9 @@ PATH = click.Path(path_type=Path)
 )
 @click.option(
     '--window',
-    type=click.Choice(['brain', 'bone', 'brain-bone']),
+    type=click.Choice(['brain', 'bone', 'hu']),
     default='brain',
-    help='CT window.',
+    help='8-bit gray of one CT window, or 16-bit HU + 32768 of both.',
 )
 @click.option(
     '--mask-threshold',

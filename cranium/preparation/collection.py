@@ -18,6 +18,7 @@ from cranium.preparation.splits import make_splits
 from cranium.preparation.tree import read_dataset_json
 from cranium.slices import IGNORE_INDEX, MASKED, UNLABELLED, slice_name
 from cranium.splits import SPLITS, Case, read_splits
+from cranium.windows import BONE, BRAIN, decode_hu
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def read_image(source: Source, member: str) -> NDArray[np.uint8]:
     """Read an image, from a JPEG of the download or from a PNG of ours.
 
     Returns:
-        ndarray: (H, W, C), uint8.
+        ndarray: (H, W, C), uint8; brain, bone and brain window of a tree in HU.
 
     Raises:
         CraniumError: It cannot be read.
@@ -121,7 +122,10 @@ def read_image(source: Source, member: str) -> NDArray[np.uint8]:
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise CraniumError(f'{name}: not a readable PNG; run cranium prepare --overwrite')
-    # OpenCV turns the channels round: brain, bone, brain are the same from either end.
+    if pixels.dtype == np.uint16:
+        hu = decode_hu(pixels)
+        brain, bone = BRAIN.to_gray(hu), BONE.to_gray(hu)
+        return np.dstack([brain, bone, brain])
     return np.asarray(np.atleast_3d(pixels), np.uint8)
 
 

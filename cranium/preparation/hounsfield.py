@@ -4,6 +4,9 @@ The brain window resolves half a HU but ends at bone and air; the bone window re
 resolves 12.5 HU. Together they are one measurement.
 """
 
+from functools import lru_cache
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +14,9 @@ from cranium.windows import BONE, BRAIN, Window
 
 # JPEG leaves the saturated pixels of a picture within one gray value of its ends.
 _BLACK, _WHITE = 1, 254
+
+# So far above the lower end of the bone window lie JPEG's noise on air and the edge of the skin.
+_AIR_HU = 200
 
 
 def combine(
@@ -20,6 +26,8 @@ def combine(
     bone_window: Window = BONE,
 ) -> NDArray[np.int16]:
     """Measure a slice by its brain window and, where that is saturated, by its bone window.
+
+    What the bone window shows within 200 HU of its lower end is air, and becomes -900 HU.
 
     Args:
         brain (ndarray): uint8 of shape (H, W).
@@ -31,10 +39,18 @@ def combine(
     Returns:
         ndarray: int16 of shape (H, W), HU.
     """
-    hu = brain_window.to_hu(brain)
     if bone is None:
-        return hu
-    wide = bone_window.to_hu(bone)
+        return brain_window.to_hu(brain)
+    pairs = cv2.merge([bone, brain]).view('<u2')[..., 0]
+    return _hu_of_pair(brain_window, bone_window).take(pairs)
+
+
+@lru_cache(maxsize=16)
+def _hu_of_pair(brain_window: Window, bone_window: Window) -> NDArray[np.int16]:
+    """HU by 256 times the gray value of the brain window plus that of the bone window."""
+    brain, bone = (gray.astype(np.uint8) for gray in np.divmod(np.arange(2**16), 2**8))
+    hu, wide = brain_window.to_hu(brain), bone_window.to_hu(bone)
+    wide[wide <= bone_window.low + _AIR_HU] = round(BONE.low)
     low, high = np.int16(round(brain_window.low)), np.int16(round(brain_window.high))
     np.copyto(hu, np.maximum(wide, high), where=brain >= _WHITE)
     np.copyto(hu, np.minimum(wide, low), where=brain <= _BLACK)

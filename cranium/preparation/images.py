@@ -1,4 +1,4 @@
-"""Pixels in and out: strict reading of 8-bit gray JPEG, writing of PNG."""
+"""Pixels in and out: strict reading of 8-bit gray JPEG, writing of gray PNG."""
 
 import io
 import warnings
@@ -6,8 +6,9 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from cranium.errors import CraniumError
 
@@ -35,19 +36,21 @@ def decode_gray(data: bytes, name: str) -> NDArray[np.uint8]:
         ndarray: Pixels, (H, W), uint8. An RGB JPEG whose three channels are equal counts as gray.
 
     Raises:
-        CraniumError: Empty, truncated, another format, another depth, or in color.
+        CraniumError: Empty, damaged (whatever libjpeg warns of), turned by EXIF, another format,
+            another depth, or in color.
     """
     with _open_jpeg(data, name) as image:
-        try:
-            pixels = np.asarray(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise CraniumError(f'{name}: {error}; replace it by the original file') from error
-        if image.mode == 'L':
-            return pixels
-        if image.mode == 'RGB' and (pixels == pixels[..., :1]).all():
+        mode = image.mode
+    if mode in ('L', 'RGB'):
+        try:  # Pillow decodes damaged files without a word, and fills in what is lost.
+            pixels = simplejpeg.decode_jpeg(data, 'GRAY' if mode == 'L' else 'RGB', strict=True)
+        except ValueError as error:
+            msg = f'{name}: damaged ({error}); replace it by the original file'
+            raise CraniumError(msg) from error
+        if (pixels == pixels[..., :1]).all():
             return np.ascontiguousarray(pixels[..., 0])
-        msg = f'{name}: a {image.mode} image, where 8-bit gray was expected; replace it'
-        raise CraniumError(msg)
+    msg = f'{name}: a {mode} image, where 8-bit gray was expected; replace it'
+    raise CraniumError(msg)
 
 
 def jpeg_size(data: bytes, name: str) -> tuple[int, int]:
@@ -63,6 +66,7 @@ def _open_jpeg(data: bytes, name: str) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data))
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         msg = f'{name}: not a readable JPEG; replace it by the original file'
         raise CraniumError(msg) from error
@@ -72,20 +76,22 @@ def _open_jpeg(data: bytes, name: str) -> Image.Image:
     if image.width * image.height > _MAX_PIXELS:
         msg = f'{name}: {image.width} x {image.height} pixels, too large for a CT slice; replace it'
         raise CraniumError(msg)
+    if turned != 1:
+        msg = f'{name}: turned by EXIF (orientation {turned}); replace it by the original file'
+        raise CraniumError(msg)
     return image
 
 
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode an 8-bit PNG; the same pixels give the same bytes.
+def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """Encode a gray PNG of 8 or 16 bit; the same pixels give the same bytes.
 
     Args:
-        pixels (ndarray): (H, W) gray or (H, W, 3) RGB, uint8.
+        pixels (ndarray): (H, W), uint8 or uint16.
 
     Returns:
         bytes: The file.
     """
-    in_order = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return cv2.imencode('.png', in_order, _PNG)[1].tobytes()
+    return cv2.imencode('.png', pixels, _PNG)[1].tobytes()
 
 
 @lru_cache(maxsize=16)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cranium.preparation.images import MASK_THRESHOLD
-from cranium.preparation.raw import RawDataset, RawSlice
+from cranium.preparation.raw import NO_BONE, RawDataset, RawSlice
 from cranium.preparation.splits import make_splits
 from cranium.slices import UNLABELLED
 from cranium.splits import ROLES, SLICE_WARNING, Splits, count, read_splits
@@ -23,9 +23,8 @@ class Options:
         fold (int): The fold that is held out. Defaults to 0.
         seed (int): What the folds are drawn with. Defaults to 0.
         splits_file (Path, optional): Folds from this file in place of drawing them.
-        window (str): ``brain`` or ``bone`` write gray images. ``brain-bone`` writes RGB images
-            with the channels brain, bone, brain: the same whether read as RGB or, as OpenCV
-            does, as BGR. Defaults to ``brain``.
+        window (str): ``brain`` or ``bone`` write 8-bit gray images of that window, ``hu`` 16-bit
+            ones of HU + 32768, made of both. Defaults to ``brain``.
         mask_threshold (int): A mask pixel above it is hemorrhage. Defaults to 127.
         unlabelled (str): ``drop`` leaves out slices that have hemorrhage but no mask, ``keep``
             writes them with a mask of 255, which mmseg ignores. Defaults to ``drop``.
@@ -123,6 +122,6 @@ def make_plan(raw: RawDataset, options: Options) -> Plan:
 def _why_left_out(item: RawSlice, options: Options) -> str:
     if item.label == UNLABELLED and options.unlabelled == 'drop':
         return 'unlabelled'
-    if 'bone' in options.window and item.bone is None:
-        return 'no bone window'
+    if options.window == 'bone' and item.bone is None:
+        return NO_BONE
     return ''

@@ -24,9 +24,10 @@ from cranium.manifest import (
     read_manifest,
     write_manifest,
 )
+from cranium.preparation.hounsfield import combine
 from cranium.preparation.images import decode_gray, encode_png, uniform_png
 from cranium.preparation.plan import Options, Plan
-from cranium.preparation.raw import RawSlice
+from cranium.preparation.raw import NO_BONE, RawSlice
 from cranium.preparation.source import Source
 from cranium.preparation.tree import (
     DATASET,
@@ -40,12 +41,14 @@ from cranium.preparation.tree import (
     staging,
     write_file,
 )
-from cranium.slices import IGNORE_INDEX, UNLABELLED, slice_name
+from cranium.slices import IGNORE_INDEX, PIXEL_MM, SLICE_MM, UNLABELLED, slice_name
 from cranium.splits import SPLITS
+from cranium.windows import BONE, BRAIN, HU_OFFSET, encode_hu
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_CT_ICH_SHAPE = (650, 650)
 _SHRINK = 2  # The head is found as well in a slice of half the size, in a quarter of the time.
 
 
@@ -105,12 +108,13 @@ def refuse_loss(plan: Plan, out: Path, overwrite: bool) -> None:
     refuse_foreign(out)
     if overwrite or not (out / MANIFEST).exists():
         return
-    recorded, rows = read_dataset_json(out), read_manifest(out)
+    recorded = read_dataset_json(out)
     remedy = 'add --overwrite to replace it, or use another --out'
     for name, value in plan.options.recipe.items():
         before = recorded['options'].get(name)
         if before != value:
             raise CraniumError(f'{out}: prepared with {name} {before}, not {value}; {remedy}')
+    rows = read_manifest(out)
     written = rows[rows['image'] != '']
     lost = set(map(slice_name, written['patient'], written['slice']))
     lost -= {item.name for item in plan.slices if item.split}
@@ -172,6 +176,9 @@ def _write_scan(
             written, view = _write_slice(source, options, new, item)
             row |= written
             views.append(view)
+            if options.window == 'hu' and item.bone is None:
+                low, high = item.brain_window.low, item.brain_window.high
+                notes[notes.index(NO_BONE)] += f': saturated at {low:g} and {high:g} HU'
             if item.mask and not row['hemorrhage_pixels']:
                 notes.append('mask without a pixel above the threshold')
         rows.append({**row, 'notes': ';'.join(notes)})
@@ -189,8 +196,7 @@ def _write_slice(
         tuple: What the manifest holds of it; and the mean of its windows, shrunk, in which the
         head's angle can be seen.
     """
-    members = [getattr(item, window) for window in options.window.split('-')]
-    members += [item.mask] if item.mask else []
+    members = [*_sources(item, options.window), *([item.mask] if item.mask else [])]
     contents = [source.read(member) for member in members]
     pixels = [decode_gray(data, source.describe(name)) for name, data in zip(members, contents)]
     for member, other in zip(members, pixels):
@@ -203,11 +209,12 @@ def _write_slice(
     else:
         value = IGNORE_INDEX if item.label == UNLABELLED else 0
         hemorrhage_pixels, mask_png = 0, uniform_png(*pixels[0].shape, value)
-    image_png = encode_png(pixels[0] if len(pixels) == 1 else np.dstack([*pixels, pixels[0]]))
+    stored, windows = _render(item, options.window, pixels)
+    image_png = encode_png(stored)
     image = f'{IMAGES}/{item.split}/{item.name}.png'
     write_file(new / image, image_png)
     write_file(new / mask_path(image), mask_png)
-    views = [shrink(window, _SHRINK) for window in pixels]
+    views = [shrink(window, _SHRINK) for window in windows]
     center = head_center(views[0]) or (np.nan, np.nan)
     head_x, head_y = (round(_SHRINK * length + (_SHRINK - 1) / 2, 2) for length in center)
     row = {
@@ -215,6 +222,7 @@ def _write_slice(
         'hemorrhage_pixels': hemorrhage_pixels,
         'head_x': head_x,
         'head_y': head_y,
+        'pixel_mm': PIXEL_MM if stored.shape == _CT_ICH_SHAPE else np.nan,
         'sources': ';'.join(members),
         'source_sha256': ';'.join(map(sha256, contents)),
         'image_sha256': sha256(image_png),
@@ -222,6 +230,38 @@ def _write_slice(
     }
     mean = cv2.addWeighted(views[0], 0.5, views[-1], 0.5, 0)
     return row, np.asarray(mean, np.uint8)
+
+
+def _sources(item: RawSlice, window: str) -> list[str]:
+    """Name the members that an image is made from."""
+    if window == 'hu':
+        return [item.brain, item.bone] if item.bone else [item.brain]
+    return [getattr(item, window)]
+
+
+def _render(
+    item: RawSlice, window: str, pixels: Sequence[NDArray[np.uint8]]
+) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], list[NDArray[np.uint8]]]:
+    """Make the pixels that are stored, and the gray views in which the head can be seen."""
+    if window != 'hu':
+        return pixels[0], [pixels[0]]
+    brain, bone = pixels[0], pixels[1] if item.bone else None
+    hu = combine(brain, bone, item.brain_window, item.bone_window)
+    shown = [BRAIN, BONE] if item.bone else [BRAIN]  # without it, air would not be black in BONE
+    return encode_hu(hu), [view.to_gray(hu) for view in shown]
+
+
+def _ct(window: str, pixel_mm: 'pd.Series[float]') -> dict[str, Any]:
+    """Say what a pixel's value means and how large it is."""
+    shown = BRAIN if window == 'brain' else BONE
+    return {
+        'unit': 'HU' if window == 'hu' else 'gray value, 0 to 255 over the window',
+        'offset': HU_OFFSET if window == 'hu' else 0,
+        'window': [round(shown.low), round(shown.high)],
+        'pixel_mm': PIXEL_MM if pixel_mm.notna().any() else None,
+        'pixel_mm_assumed': True,
+        'slice_mm': SLICE_MM,
+    }
 
 
 def _dataset_json(plan: Plan, manifest: 'pd.DataFrame', new: Path) -> str:
@@ -232,6 +272,7 @@ def _dataset_json(plan: Plan, manifest: 'pd.DataFrame', new: Path) -> str:
     content = {
         'dataset': 'ct-ich v1.0.0, CC BY 4.0, https://physionet.org/content/ct-ich/1.0.0/',
         'source': plan.raw.source.name,
+        'ct': _ct(options.window, manifest['pixel_mm']),
         'options': {
             **options.recipe,
             'unlabelled': options.unlabelled,

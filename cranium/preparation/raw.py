@@ -12,8 +12,11 @@ from cranium.preparation.images import jpeg_size
 from cranium.preparation.source import PATIENTS, Source
 from cranium.slices import BACKGROUND, MASKED, UNLABELLED, patient_name, slice_name
 from cranium.splits import Case
+from cranium.windows import BONE, BRAIN, Window
 
 DEMOGRAPHICS = 'patient_demographics.csv'
+
+NO_BONE = 'no bone window'
 
 _MEMBER = re.compile(
     rf'{PATIENTS}/(\d{{1,9}})/(brain|bone)/(\d{{1,9}})(_HGE_Seg)?\.jpe?g', re.IGNORECASE | re.ASCII
@@ -39,6 +42,8 @@ class RawSlice:
         notes (tuple[str, ...]): Whatever is unusual.
         split (str): ``train``, ``val`` or ``test``; empty until planned, and where left out.
         left_out (str): Why it is left out; empty where it is not.
+        brain_window (Window): What the brain window shows. Defaults to that of ct-ich.
+        bone_window (Window): What the bone window shows. Defaults to that of ct-ich.
     """
 
     patient: str
@@ -51,6 +56,8 @@ class RawSlice:
     notes: tuple[str, ...] = ()
     split: str = ''
     left_out: str = ''
+    brain_window: Window = BRAIN
+    bone_window: Window = BONE
 
     @property
     def name(self) -> str:
@@ -153,7 +160,7 @@ def _raw_slice(
     types, hemorrhage = diagnosis or ('', True)
     notes = []
     if bone is None:
-        notes.append('no bone window')
+        notes.append(NO_BONE)
     if diagnosis is None:
         notes.append('no row in the diagnosis')
     if mask and not hemorrhage:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cranium.errors import CraniumError
-from cranium.manifest import IMAGES, MANIFEST, MASKS, mask_path, read_manifest
+from cranium.manifest import IMAGES, MANIFEST, MASKS, listed_images, mask_path
 from cranium.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -38,13 +38,18 @@ def read_dataset_json(tree: Path) -> dict[str, Any]:
     """Return the content of ``dataset.json``.
 
     Raises:
-        CraniumError: It is missing or was changed since it was written.
+        CraniumError: It is missing, was changed since it was written, or tells of RGB images.
     """
     path = Path(tree) / DATASET
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+        if content['options']['window'] == 'brain-bone':
+            msg = f'{tree}: prepared with --window brain-bone, which is no more; run'
+            raise CraniumError(f'{msg} cranium prepare --window hu --overwrite')
         if content['sha256'] != dataset_digest(content):
             raise ValueError('changed')
+    except CraniumError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f'{path}: missing, or changed since it was written; run cranium prepare --overwrite'
         raise CraniumError(msg) from error
@@ -235,7 +240,7 @@ def _listed(tree: Path) -> list[str]:
     """Return the images and masks that a tree's manifest lists; none where it has no manifest."""
     if not (tree / MANIFEST).exists():
         return []
-    images = [path for path in read_manifest(tree)['image'] if path]
+    images = listed_images(tree)
     return images + [mask_path(path) for path in images]
 
 

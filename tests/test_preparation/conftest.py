@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cranium.windows import BONE, BRAIN
+
 HEADER = (
     'PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,'
     'Epidural,Subdural,No_Hemorrhage,Fracture_Yes_No\n'
@@ -38,9 +40,10 @@ class RawTree:
     def add(self, patient: int, number: int, bleeds: bool) -> None:
         """Write one slice, its mask a white square of 4 x 4 where it bleeds."""
         random = np.random.RandomState(patient * 100 + number)
+        hu = random.randint(-20, 101, (16, 16), np.int16)
         for window in ('brain', 'bone'):
-            pixels = random.randint(0, 255, (16, 16), np.uint8)
-            self.write(f'Patients_CT/{patient:03d}/{window}/{number}.jpg', jpeg(pixels))
+            name = f'Patients_CT/{patient:03d}/{window}/{number}.jpg'
+            self.write(name, jpeg(BONE.to_gray(hu) if window == 'bone' else BRAIN.to_gray(hu)))
         if bleeds:
             mask = np.zeros((16, 16), np.uint8)
             mask[4:8, 4:8] = 255

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import cv2
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -21,12 +22,14 @@ from cranium.errors import CraniumError
 from cranium.manifest import mask_path, read_manifest
 from cranium.preparation import tree as tree_module
 from cranium.preparation.check import check_tree
+from cranium.preparation.hounsfield import combine
 from cranium.preparation.plan import Options, make_plan
 from cranium.preparation.prepare import write_plan
 from cranium.preparation.raw import read_raw
 from cranium.preparation.source import find_source
 from cranium.slices import parse_slice_name, slice_name
 from cranium.splits import read_splits
+from cranium.windows import encode_hu
 
 
 def prepare(raw_tree, out, overwrite=False, **options):
@@ -104,10 +107,53 @@ def test_windows(raw_tree, out):
     prepare(raw_tree, out / 'bone', window='bone')
     path = rows_of(out / 'bone')['049_001']['image']
     assert np.array_equal(pixels_of(out / 'bone' / path), bone)
-    prepare(raw_tree, out / 'both', window='brain-bone')
-    pixels = pixels_of(out / 'both' / path)
-    assert np.array_equal(pixels, np.stack([brain, bone, brain], axis=-1))
-    assert np.array_equal(pixels, pixels[..., ::-1])  # RGB or BGR, the same
+    prepare(raw_tree, out / 'hu', window='hu')
+    pixels = pixels_of(out / 'hu' / path)
+    assert pixels.dtype == np.uint16
+    assert np.array_equal(pixels, encode_hu(combine(brain, bone)))
+    assert rows_of(out / 'hu')['049_001']['sources'] == (
+        'Patients_CT/049/brain/1.jpg;Patients_CT/049/bone/1.jpg'
+    )
+    recorded = json.loads((out / 'hu/dataset.json').read_text())
+    assert recorded['ct'] == {
+        'unit': 'HU',
+        'offset': 32768,
+        'window': [-900, 2300],
+        'pixel_mm': None,  # of slices with another size than those of ct-ich
+        'pixel_mm_assumed': True,
+        'slice_mm': 5.0,
+    }
+
+
+def test_a_slice_in_hu_without_bone_window(raw_tree, out):
+    (raw_tree.root / 'Patients_CT/049/bone/1.jpg').unlink()
+    assert prepare(raw_tree, out, window='hu') == 15
+    row = rows_of(out)['049_001']
+    brain = np.asarray(Image.open(raw_tree.root / 'Patients_CT/049/brain/1.jpg'))
+    assert np.array_equal(pixels_of(out / row['image']), encode_hu(combine(brain, None)))
+    assert row['notes'] == 'no bone window: saturated at -20 and 100 HU'
+
+
+def test_a_tree_of_rgb_images_is_refused(raw_tree, out):
+    prepare(raw_tree, out)
+    change_dataset_json(out, lambda content: content['options'].update(window='brain-bone'))
+    for use in (lambda: prepare(raw_tree, out), lambda: list(check_tree(out))):
+        with pytest.raises(CraniumError, match=r'run cranium prepare --window hu --overwrite'):
+            use()
+    prepare(raw_tree, out, window='hu', overwrite=True)
+    assert list(check_tree(out)) == []
+
+
+def test_a_tree_of_another_version(raw_tree, out):
+    """Its manifest has other columns."""
+    prepare(raw_tree, out)
+    manifest = pd.read_csv(out / 'manifest.csv').drop(columns='pixel_mm')
+    manifest.to_csv(out / 'manifest.csv', index=False)
+    for use in (lambda: prepare(raw_tree, out), lambda: list(check_tree(out))):
+        with pytest.raises(CraniumError, match=r'columns of another version; .* --overwrite'):
+            use()
+    prepare(raw_tree, out, overwrite=True)
+    assert list(check_tree(out)) == []
 
 
 def test_the_folds_do_not_depend_on_what_is_left_out(raw_tree, out):
@@ -134,15 +180,15 @@ def test_large_numbers_are_names_like_others(raw_tree, out):
     assert list(check_tree(out)) == []
 
 
-@pytest.mark.parametrize('window', ['brain', 'bone', 'brain-bone'])
+@pytest.mark.parametrize('window', ['brain', 'bone', 'hu'])
 def test_the_pose_of_the_head(raw_tree, out, encode_jpeg, window):
     """A brighter ellipse, 20 degrees clockwise, about (70, 60) of 140 x 130 pixels."""
     head = np.zeros((130, 140), np.uint8)
     cv2.ellipse(head, (70, 60), (30, 50), 20, 0, 360, 120, -1)
     for number in range(1, 5):
         raw_tree.add(60, number, bleeds=False)
-        for kind in ('brain', 'bone'):
-            pixels = np.zeros_like(head) if number == 4 else head
+        for kind, factor in (('brain', 1), ('bone', 2 / 3)):
+            pixels = np.zeros_like(head) if number == 4 else (factor * head).astype(np.uint8)
             raw_tree.write(f'Patients_CT/060/{kind}/{number}.jpg', encode_jpeg(pixels))
     raw_tree.write_csv()
     prepare(raw_tree, out, window=window)
@@ -257,7 +303,7 @@ def test_a_lost_splits_file_is_written_anew(raw_tree, out, tmp_path):
 @pytest.mark.parametrize(
     ('window', 'number', 'message'),
     [
-        ('brain-bone', 1, r'bone/1\.jpg: another size than Patients_CT/049/brain/1'),
+        ('hu', 1, r'bone/1\.jpg: another size than Patients_CT/049/brain/1'),
         ('bone', 2, r'2_HGE_Seg\.jpg: another size than Patients_CT/049/bone/2'),
     ],
 )

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from cranium.errors import CraniumError
-from cranium.preparation.collection import open_collection
+from cranium.preparation.collection import open_collection, read_image
 from cranium.preparation.plan import Options, make_plan
 from cranium.preparation.prepare import write_plan
 from cranium.preparation.raw import read_raw
 from cranium.preparation.report import render, save_figure
-from cranium.preparation.source import find_source
+from cranium.preparation.source import FolderSource, find_source
 from cranium.preparation.statistics import (
     describe_histogram,
     head_region,
@@ -151,8 +151,8 @@ def test_a_prepared_tree_counts_like_its_source(raw_tree, tmp_path):
 
 
 def test_normalization_is_of_the_training_split(raw_tree, tmp_path):
-    out = prepare(raw_tree, tmp_path / 'out', window='brain-bone')
-    pixels = np.stack([np.asarray(Image.open(path)) for path in out.glob('images/train/*.png')])
+    out = prepare(raw_tree, tmp_path / 'out', window='hu')
+    pixels = np.stack([read_image(FolderSource(out), str(p)) for p in out.glob('images/train/*')])
     normalization = statistics_of(out).normalization
     assert normalization['over'] == 'train'
     assert normalization['mean'] == pytest.approx(pixels.mean(axis=(0, 1, 2)), abs=0.006)
