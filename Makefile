@@ -44,14 +44,14 @@ quickstart: demonstration pretrained ## train and test a small model on data/sam
 demonstration: sample
 	mim train mmseg configs/$(QUICKSTART).py --work-dir $(WORK)
 	mim test mmseg configs/$(QUICKSTART).py --checkpoint $(WORK)/iter_300.pth --work-dir $(WORK) --out $(WORK)/predictions
-	python tools/report.py $(WORK) --out $(WORK)/report.html
-	python tools/draw_predictions.py $(WORK)/predictions --data $(SAMPLE) --out $(WORK)/contact_sheet.png \
+	cranium report $(WORK) --out $(WORK)/report.html
+	cranium contact-sheet $(WORK)/predictions --data $(SAMPLE) --out $(WORK)/contact_sheet.png \
 	  --title 'Quickstart: a demonstration, not a claim'
 
 pretrained: sample ## test the pretrained weights on data/sample (half a minute)
 	mim test mmseg configs/$(SMALL).py --checkpoint checkpoints/$(SMALL).pth --work-dir $(PRETRAINED) \
 	  --out $(PRETRAINED)/predictions --cfg-options test_dataloader.dataset.data_root=$(SAMPLE)
-	python tools/draw_predictions.py $(PRETRAINED)/predictions --data $(SAMPLE) --out $(PRETRAINED)/contact_sheet.png \
+	cranium contact-sheet $(PRETRAINED)/predictions --data $(SAMPLE) --out $(PRETRAINED)/contact_sheet.png \
 	  --title 'Pretrained weights, trained on these patients: not how well they do on others'
 	@printf '%s\n' '' \
 	  'The pretrained weights were trained on these patients, so their figures say that the file works, not' \
@@ -60,10 +60,10 @@ pretrained: sample ## test the pretrained weights on data/sample (half a minute)
 	  '  contact sheet  $(PRETRAINED)/contact_sheet.png'
 
 sample: install
-	python tools/prepare_dataset.py --source data/sample --window brain-bone --out $(SAMPLE) --overwrite
+	cranium prepare --source data/sample --window brain-bone --out $(SAMPLE) --overwrite
 
 train: install ## train and test the recommended network on the download in data/, or SOURCE=... (half an hour)
-	python tools/prepare_dataset.py --source $(SOURCE) --window brain-bone
+	cranium prepare --source $(SOURCE) --window brain-bone
 	mim train mmseg configs/$(SMALL).py --resume
 	mim test mmseg configs/$(SMALL).py --checkpoint "$$(cat work_dirs/$(SMALL)/last_checkpoint)"
 

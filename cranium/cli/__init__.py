@@ -17,9 +17,9 @@ from cranium.version import __version__
 
 GROUPS = {  # the subcommands, in the order in which one needs them
     'Data': ['prepare', 'check', 'statistics', 'sheets'],
-    'Experiments': ['cross-validate', 'evaluate', 'compare', 'results-table'],
+    'Experiments': ['cross-validate', 'evaluate', 'compare', 'results-table', 'publish'],
     'Pictures': ['report', 'curves', 'contact-sheet', 'pipeline'],
-    'This installation': ['files', 'publish', 'env'],
+    'This installation': ['files', 'env'],
 }
 COMMANDS = [name for names in GROUPS.values() for name in names]
 
@@ -44,7 +44,7 @@ class _Lazy(click.Group):
         for group, names in GROUPS.items():
             found = [(name, command) for name in names if (command := self.get_command(ctx, name))]
             with formatter.section(group):
-                formatter.write_dl([(name, c.get_short_help_str(60)) for name, c in found])
+                formatter.write_dl([(name, c.get_short_help_str(100)) for name, c in found])
 
 
 @click.group(cls=_Lazy, context_settings={'help_option_names': ['-h', '--help']})

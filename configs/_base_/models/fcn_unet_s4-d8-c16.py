@@ -5,7 +5,7 @@ model = dict(
     data_preprocessor=dict(
         size=None,
         size_divisor=8,
-        # Brain window, training slices, by `python tools/dataset_statistics.py`.
+        # Brain window, training slices, by `cranium statistics`.
         mean=[53.56],
         std=[83.28],
         bgr_to_rgb=False,

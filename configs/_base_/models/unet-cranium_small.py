@@ -5,7 +5,7 @@ model = dict(
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         # Three neighbouring slices in the brain window and the bone window, by
-        # `python tools/dataset_statistics.py` on training slices.
+        # `cranium statistics` on training slices.
         mean=[53.66, 53.66, 53.66, 34.54],
         std=[83.21, 83.21, 83.21, 43.85],
         size_divisor=16,
