@@ -1,20 +1,8 @@
-"""Measures, their aggregation by slice, patient and lesion, and the metric for mmseg.
+"""From predictions to figures; no torch but in ``hemorrhage_metric``.
 
-``measures``, ``records``, ``statistics`` and ``summary`` need no torch, so the commands that read
-results start fast; ``HemorrhageMetric`` is imported on first use.
+One slice is measured (``measures``) and becomes a row of the table of slices (``records``); the
+rows of a run become arrays (``cohort``) and, drawing patients (``statistics``), figures with
+intervals (``summary``, each an ``estimate``), which ``results`` writes and reads. The slices come
+from mmseg (``hemorrhage_metric``), from folders of masks (``masks``) or from the folds of a
+cross-validation (``pooling``). ``comparison`` and ``results_table`` set runs side by side.
 """
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from cranium.evaluation.hemorrhage_metric import HemorrhageMetric
-
-__all__ = ['HemorrhageMetric']
-
-
-def __getattr__(name: str) -> object:
-    if name == 'HemorrhageMetric':
-        from cranium.evaluation.hemorrhage_metric import HemorrhageMetric
-
-        return HemorrhageMetric
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

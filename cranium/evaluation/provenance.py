@@ -126,39 +126,26 @@ def describe_folders(prediction: str | Path, truth: str | Path) -> dict[str, Any
 def warnings(provenance: Mapping[str, Any]) -> list[str]:
     """What a reader of the figures has to know of their origin, a sentence or two each."""
     protocol, trained_on = provenance.get('protocol'), provenance.get('trained_on')
-    found = []
-    if protocol == 'slice':
-        found.append(
-            'Split by slices: neighbours of the tested slices were trained on. The figures are '
-            'inflated; compare them only with others of the same split.'
-        )
-    elif protocol is None:
-        found.append(
-            f'The split protocol is not known (no {SPLITS} beside the data): whether tested '
-            'patients were trained on cannot be told from it.'
-        )
-    if 'trained_on' in provenance and trained_on is None:
-        found.append(
-            'Whether tested patients were trained on could not be told: the checkpoint does not '
-            'name its training patients, and the config does not lead to training images.'
-        )
-    elif provenance.get('trained_on_by') == 'config':
-        found.append(
-            'The checkpoint does not name its training patients, so those of the config were '
-            'taken: where it was trained on others, tested patients may be among them.'
-        )
-    if trained_on:
-        some = ', '.join(trained_on[:8]) + (' and others' if len(trained_on) > 8 else '')
-        found.append(
-            f'{len(trained_on)} of the tested patients were also trained on ({some}): these are '
-            'not figures of unseen patients.'
-        )
-    if provenance.get('chosen_on_test'):
-        found.append(
-            'The checkpoint was chosen as the best on these very data, so the figures flatter; '
-            'test on a split that had no part in the choice.'
-        )
-    return found
+    unknown = 'trained_on' in provenance and trained_on is None
+    shared = trained_on or []
+    some = ', '.join(shared[:8]) + (' and others' if len(shared) > 8 else '')
+    found = {
+        'Split by slices: neighbours of the tested slices were trained on. The figures are '
+        'inflated; compare them only with others of the same split.': protocol == 'slice',
+        f'The split protocol is not known (no {SPLITS} beside the data): whether tested patients '
+        'were trained on cannot be told from it.': protocol is None,
+        'Whether tested patients were trained on could not be told: the checkpoint does not name '
+        'its training patients, and the config does not lead to training images.': unknown,
+        'The checkpoint does not name its training patients, so those of the config were taken: '
+        'where it was trained on others, tested patients may be among them.': (
+            not unknown and provenance.get('trained_on_by') == 'config'
+        ),
+        f'{len(shared)} of the tested patients were also trained on ({some}): these are not '
+        'figures of unseen patients.': shared,
+        'The checkpoint was chosen as the best on these very data, so the figures flatter; test on '
+        'a split that had no part in the choice.': provenance.get('chosen_on_test'),
+    }
+    return [text for text, holds in found.items() if holds]
 
 
 def data_set(config: Mapping[str, Any], loader: str) -> Mapping[str, Any]:

@@ -2,9 +2,10 @@
 
 Slices of one patient resemble each other, so it is the patient that is drawn. To draw some of
 them twice and others not at all is to weight them with whole numbers. Every statistic here takes
-an array of weights, one row per draw and one column per patient, and computes all draws at once.
-The first row is all ones: the statistic of the patients as they are. The values of patients or
-slices come with ``owner``, the index of the patient of each.
+an array of weights, float64 of shape (R, P) with one row per draw and one column per patient, and
+computes all draws at once, float64 of shape (R,). The first row is all ones: the statistic of the
+patients as they are. The values of patients or slices, of shape (n,), come with ``owner``, the
+index of the patient of each.
 
 B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile
 intervals); C. A. Field and A. H. Welsh, J R Stat Soc B 69(3):369-390, 2007,
@@ -97,16 +98,8 @@ def weighted_auc(
 
     J. A. Hanley and B. J. McNeil, Radiology 143(1):29-36, 1982,
     doi:10.1148/radiology.143.1.7063747. Pairs that the positive wins are counted once for each pair
-    of patients; a draw then needs a product of matrices and no sorting.
-
-    Args:
-        weights (ndarray): Of shape (R, P).
-        truth (ndarray): bool of shape (n,).
-        score (ndarray): float of shape (n,).
-        owner (ndarray): Of shape (n,).
-
-    Returns:
-        ndarray: float64 of shape (R,); nan where a class is missing.
+    of patients; a draw then needs a product of matrices and no sorting. nan where a class is
+    missing.
     """
     num_patients = weights.shape[1]
     of_patient = np.eye(num_patients)[owner]
@@ -128,16 +121,7 @@ def weighted_average_precision(
     J. Davis and M. Goadrich, ICML 2006, doi:10.1145/1143844.1143874, on why not trapezoids. Its
     chance level is the prevalence, so compare it only within one set of cases. Sensitivity rises at
     scores of positives only, so precision is needed at those alone; there the positives and the
-    cases in all that reach the score are sums over patients.
-
-    Args:
-        weights (ndarray): Of shape (R, P).
-        truth (ndarray): bool of shape (n,).
-        score (ndarray): float of shape (n,).
-        owner (ndarray): Of shape (n,).
-
-    Returns:
-        ndarray: float64 of shape (R,); nan where a class is missing.
+    cases in all that reach the score are sums over patients. nan where a class is missing.
     """
     of_patient = np.eye(weights.shape[1])[owner]
     thresholds = np.unique(score[truth])

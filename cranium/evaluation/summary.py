@@ -38,7 +38,7 @@ import pandas as pd
 
 from cranium.errors import CraniumError
 from cranium.evaluation import measures, statistics
-from cranium.evaluation.cohort import Array, Cohort, FloatArray
+from cranium.evaluation.cohort import Cohort, FloatArray
 from cranium.evaluation.estimate import Estimate
 from cranium.evaluation.records import UNKNOWN
 from cranium.slices import HEMORRHAGE_TYPES, join_types, split_types
@@ -94,26 +94,22 @@ def check_operating_point(
         CraniumError: If the thresholds are undefined, were chosen on one of the patients, or for
             scores of another kind.
     """
-    if math.isnan(point.slice) or math.isnan(point.patient):
-        raise CraniumError(
-            'the operating point is undefined: among the patients that it was to be chosen on, all '
-            'or none have hemorrhage, or some have no score; choose it on others'
-        )
-    if point.score != cohort.score_kind:
-        raise CraniumError(
-            f'the operating point is a threshold for the {point.score}, but the slices are scored '
-            f'by {cohort.score_kind}; choose it on scores of the same kind'
-        )
-    if point.score_smoothing != score_smoothing:
-        raise CraniumError(
-            f'the operating point is a threshold for scores with score_smoothing='
-            f'{point.score_smoothing:g}, but here it is {score_smoothing:g}; use the same'
-        )
-    if shared := sorted(set(point.patients) & set(cohort.patients.tolist())):
-        raise CraniumError(
-            f'the operating point was chosen on patients that are tested here '
-            f'({", ".join(shared[:5])}); choose it on validation patients only'
-        )
+    shared = sorted(set(point.patients) & set(cohort.patients.tolist()))
+    problems = {
+        'is undefined: among the patients that it was to be chosen on, all or none have '
+        'hemorrhage, or some have no score; choose it on others': (
+            math.isnan(point.slice) or math.isnan(point.patient)
+        ),
+        f'is a threshold for the {point.score}, but the slices are scored by {cohort.score_kind}; '
+        'choose it on scores of the same kind': point.score != cohort.score_kind,
+        f'is a threshold for scores with score_smoothing={point.score_smoothing:g}, but here it is '
+        f'{score_smoothing:g}; use the same': point.score_smoothing != score_smoothing,
+        f'was chosen on patients that are tested here ({", ".join(shared[:5])}); choose it on '
+        'validation patients only': shared,
+    }
+    for problem, holds in problems.items():
+        if holds:
+            raise CraniumError(f'the operating point {problem}')
 
 
 def summarize(
@@ -327,44 +323,29 @@ def calibration_figures(cohort: Cohort) -> Figures:
 
 def patient_table(cohort: Cohort) -> pd.DataFrame:
     """What ``patients.csv`` holds: one row per patient, as long as ``cohort.patients``."""
-
-    def whole(values: Array) -> Array:
-        return cohort.sums(values).astype(np.int64)
-
-    def lesions(column: str) -> tuple[Array, Array]:
-        """All lesions of each patient, and the matched ones."""
-        _, matched, owner = cohort.lesions(column)
-        every, some = (
-            np.bincount(owner, weights, len(cohort.patients)) for weights in (None, matched)
-        )
-        return every, some.astype(np.int64)
-
-    shown = cohort.slices['types'].groupby(cohort.owner).agg('+'.join)
-    types = [[kind for kind in HEMORRHAGE_TYPES if kind in split_types(cell)] for cell in shown]
-    (true, found), (predicted, right) = lesions('true_lesions'), lesions('predicted_lesions')
-    return pd.DataFrame(
+    slices = cohort.slices
+    tp, fp, fn = slices['tp'], slices['fp'], slices['fn']
+    sums = pd.DataFrame(
         {
-            'patient': cohort.patients,
-            'slices': whole(np.ones(len(cohort.slices))),
-            'hemorrhage_slices': whole(cohort.hemorrhage),
-            'types': [join_types(kinds) for kinds in types],
-            'tp': whole(cohort.tp),
-            'fp': whole(cohort.fp),
-            'fn': whole(cohort.fn),
-            'tn': whole(cohort.tn),
-            **cohort.patient_dice(),
-            'true_px': whole(cohort.tp + cohort.fn),
-            'predicted_px': whole(cohort.tp + cohort.fp),
-            'volume_error_px': whole(cohort.fp - cohort.fn),
-            'volume_error_ml': cohort.sums(
-                (cohort.fp - cohort.fn) * cohort.slices['pixel_volume'].to_numpy(float)
-            ),
-            'score': cohort.patient_score,
-            'true_lesions': true,
-            'found_lesions': found,
-            'false_lesions': predicted - right,
+            'slices': 1,
+            'hemorrhage_slices': tp + fn > 0,
+            **{name: slices[name] for name in ('tp', 'fp', 'fn', 'tn')},
+            'true_px': tp + fn,
+            'predicted_px': tp + fp,
+            'volume_error_px': fp - fn,
+            'true_lesions': slices['true_lesions'].str.count(':'),
+            'found_lesions': slices['true_lesions'].str.count(':1'),
+            'false_lesions': slices['predicted_lesions'].str.count(':0'),
         }
     )
+    table = sums.groupby(cohort.owner).sum()
+    shown = slices['types'].groupby(cohort.owner).agg('+'.join).map(split_types)
+    table['patient'] = cohort.patients
+    table['types'] = [join_types(k for k in HEMORRHAGE_TYPES if k in kinds) for kinds in shown]
+    table = table.assign(**cohort.patient_dice(), score=cohort.patient_score)
+    table['volume_error_ml'] = cohort.sums((fp - fn) * slices['pixel_volume'])
+    first = ['patient', 'types']
+    return table[[*first, *(name for name in table if name not in first)]]
 
 
 def _mean_of_defined(values: list[FloatArray]) -> FloatArray:
