@@ -163,6 +163,7 @@ def test_the_folds_do_not_depend_on_what_is_left_out(raw_tree, out):
     assert prepare(raw_tree, out / 'bone', window='bone') == 13
     row = rows_of(out / 'bone')['050_001']
     assert (row['split'], row['image']) == ('', '')
+    assert np.isnan(row['head_angle'])
     assert row['notes'] == 'no bone window;left out: no bone window'
     assert (out / 'brain/splits.json').read_bytes() == (out / 'bone/splits.json').read_bytes()
 
@@ -180,21 +181,32 @@ def test_large_numbers_are_names_like_others(raw_tree, out):
     assert list(check_tree(out)) == []
 
 
-@pytest.mark.parametrize('window', ['brain', 'bone', 'hu'])
-def test_the_pose_of_the_head(raw_tree, out, encode_jpeg, window):
-    """A brighter ellipse, 20 degrees clockwise, about (70, 60) of 140 x 130 pixels."""
-    head = np.zeros((130, 140), np.uint8)
-    cv2.ellipse(head, (70, 60), (30, 50), 20, 0, 360, 120, -1)
+DISC, TURNED, NOTHING = np.zeros((3, 130, 140), np.uint8)
+cv2.circle(DISC, (70, 60), 52, 1, -1)
+cv2.ellipse(TURNED, (70, 60), (30, 50), 20, 0, 360, 1, -1)
+
+
+@pytest.mark.parametrize(
+    ('window', 'brain', 'bone'),
+    [
+        ('brain', 120 * TURNED, 80 * DISC),
+        ('bone', 120 * DISC, 80 * TURNED),
+        ('hu', 120 * TURNED, 80 * TURNED),
+        ('hu', 255 * DISC, 100 * DISC + 150 * TURNED),  # only the bone window tells
+    ],
+)
+def test_the_pose_of_the_head(raw_tree, out, encode_jpeg, window, brain, bone):
+    """20 degrees clockwise, about (70, 60); in the first slice nothing is seen."""
     for number in range(1, 5):
         raw_tree.add(60, number, bleeds=False)
-        for kind, factor in (('brain', 1), ('bone', 2 / 3)):
-            pixels = np.zeros_like(head) if number == 4 else (factor * head).astype(np.uint8)
-            raw_tree.write(f'Patients_CT/060/{kind}/{number}.jpg', encode_jpeg(pixels))
+        for kind, pixels in {'brain': brain, 'bone': bone}.items():
+            shown = encode_jpeg(NOTHING if number == 1 else pixels)
+            raw_tree.write(f'Patients_CT/060/{kind}/{number}.jpg', shown)
     raw_tree.write_csv()
     prepare(raw_tree, out, window=window)
     rows = read_manifest(out).set_index(['patient', 'slice']).loc['060']
-    assert rows.loc[1, ['head_x', 'head_y']].tolist() == pytest.approx([70, 60], abs=0.3)
-    assert rows.loc[4, ['head_x', 'head_y']].isna().all()  # nothing is seen
+    assert rows.loc[1, ['head_x', 'head_y']].isna().all()
+    assert rows.loc[2, ['head_x', 'head_y']].tolist() == pytest.approx([70, 60], abs=0.3)
     assert rows['head_angle'].tolist() == pytest.approx([20] * 4, abs=2)
 
 
@@ -203,7 +215,8 @@ def test_unlabelled_slices_are_left_out_or_ignored(raw_tree, out):
     raw_tree.write_csv()
     (raw_tree.root / 'Patients_CT/054/brain/1_HGE_Seg.jpg').unlink()
     assert prepare(raw_tree, out) == 15
-    assert rows_of(out)['054_001']['image'] == ''
+    row = rows_of(out)['054_001']
+    assert row['image'] == '' and np.isnan(row['head_angle'])
     assert not list(out.glob('*/*/054_001.png'))
     assert prepare(raw_tree, out, unlabelled='keep') == 16
     row = rows_of(out)['054_001']
@@ -365,6 +378,15 @@ def test_foreign_files_stop_a_later_run(raw_tree, out, overwrite):
     assert snapshot(out) == before
 
 
+def test_a_file_that_appears_during_the_run_stops_it(raw_tree, out):
+    prepare(raw_tree, out)
+    plan = make_plan(read_raw(find_source(raw_tree.root)), Options(folds=3, fold=1))
+    mine = out / 'masks/val/mine.png'
+    with pytest.raises(CraniumError, match=r'masks/val/mine\.png: not written by Cranium; move it'):
+        write_plan(plan, out, progress=lambda _: mine.write_bytes(b'mine'))
+    assert mine.read_bytes() == b'mine'
+
+
 def test_files_beside_the_tree_are_nobodys_business(raw_tree, out):
     raw_tree.root.rename(out)
     raw_tree.root = out
@@ -506,7 +528,7 @@ def test_killed_before_any_system_call_then_run_again(raw_tree, tmp_path, earlie
     base.mkdir()
     if earlier:
         prepare(raw_tree, base)
-    before = images_of(snapshot(base))
+    before = usable(snapshot(base))
     prepare(raw_tree, reference, fold=1)
     expected = snapshot(reference)
     step, finished = 0, False
@@ -514,16 +536,19 @@ def test_killed_before_any_system_call_then_run_again(raw_tree, tmp_path, earlie
         out = tmp_path / f'out{step}'
         shutil.copytree(base, out)
         finished = _run_and_die_before_step(raw_tree, out, step)
-        images = images_of(snapshot(out))
-        assert images in [{}, before, images_of(expected)], f'step {step} left half of a tree'
+        pairs = usable(snapshot(out))
+        assert pairs in [{}, before, usable(expected)], f'step {step} left half of a tree'
         prepare(raw_tree, out, fold=1)
         assert snapshot(out) == expected, f'step {step}'
         step += 1
     assert step > 15
 
 
-def images_of(tree: dict[str, bytes]) -> dict[str, bytes]:
-    return {name: content for name, content in tree.items() if name.startswith('images/')}
+def usable(tree: dict[str, bytes]) -> dict[str, bytes]:
+    """Images and masks, where there are images: without them nobody trains."""
+    if not any(name.startswith('images/') for name in tree):
+        return {}
+    return {name: data for name, data in tree.items() if name.startswith(('images/', 'masks/'))}
 
 
 def _run_and_die_before_step(raw_tree, out, step) -> bool:
