@@ -96,16 +96,7 @@ def head_to_slice_affine(
 
 
 def warp(image: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[Any]:
-    """Resample an image linearly by an affine map.
-
-    Args:
-        image (ndarray): (H, W) or (H, W, C), source.
-        matrix (ndarray): (3, 3), from target to source pixels.
-        size (tuple): Height and width of the target.
-
-    Returns:
-        ndarray: (height, width) or (height, width, C), 0 beyond the source.
-    """
+    """Resample one image by an affine map; see :func:`make_warp`."""
     return make_warp(matrix, size)(image)
 
 
@@ -114,7 +105,7 @@ def make_warp(
     size: tuple[int, int],
     displacement: NDArray[np.float32] | None = None,
 ) -> Warp:
-    """Prepare a map that several images are resampled by.
+    """Make a function that resamples images linearly.
 
     Args:
         matrix (ndarray): (3, 3), from target to source pixels.
@@ -123,7 +114,8 @@ def make_warp(
             moved before the matrix applies: an elastic deformation.
 
     Returns:
-        Callable: From a source image to the target, as :func:`warp`.
+        Callable: From (H, W) or (H, W, C), the source, to (height, width) or (height, width, C),
+        which is 0 beyond the source.
     """
     height, width = size
     if displacement is None:

@@ -60,14 +60,10 @@ class BalancedSampler(Sampler[int]):
 
     One slice in eight shows hemorrhage, and some patients have three times the slices of others.
     Each draw first decides whether to show hemorrhage, then takes a patient, then a slice, each
-    time with equal chances. Draws are independent of each other, and draw number n is a pure
-    function of (``seed``, n). So
-
-    - any number of processes sees the same draws in the same order (process r of W takes the draws
-      r, r + W, ...): two processes of batch size 4 together train on what one of 8 does;
-    - a training can resume at any draw without loading what came before (``start``);
-    - each draw carries its own seed, so that augmentation depends neither on the number of workers
-      nor on when a training was stopped (``CraniumDataset.prepare_data`` uses it).
+    time with equal chances. Draw number n is a pure function of (``seed``, n). So any number of
+    processes sees the same draws (process r of W takes r, r + W, ...), a training can resume at any
+    draw without loading what came before, and augmentation, which is seeded by the draw, depends
+    neither on the number of workers nor on when a training was stopped.
 
     Args:
         dataset (CraniumDataset): What to draw from.
@@ -80,9 +76,9 @@ class BalancedSampler(Sampler[int]):
             one that the processes agree on.
 
     Attributes:
-        start (int): How many draws of all processes together to leave out. Defaults to 0. Like the
-            others, it is set by ``ResumableTrainLoop`` before the sampler is iterated.
-        max_iters (int, optional): Iterations of the training. Defaults to None, if not known.
+        start (int): How many draws of all processes together to leave out. Defaults to 0. As those
+            below, ``ResumableTrainLoop`` sets it before the sampler is iterated.
+        max_iters (int, optional): Iterations of the training. Defaults to None, not known.
         draws_per_iter (int): Batch size times number of processes.
 
     Raises:
@@ -113,14 +109,7 @@ class BalancedSampler(Sampler[int]):
             self._check_kinds(dataset)
 
     def draw(self, number: int) -> Draw:
-        """Make one draw.
-
-        Args:
-            number (int): Which one, from 0.
-
-        Returns:
-            Draw: The index of a slice.
-        """
+        """Make one draw, by its number from 0."""
         if self.hemorrhage_share is None:
             index = self._shuffled(number)
         else:

@@ -42,12 +42,10 @@ class AlignedEncoderDecoder(EncoderDecoder):
     def __init__(self, *, test_cfg: dict[str, Any] | None = None, **kwargs: Any) -> None:
         options = test_cfg or {}
         if (mode := options.get('mode', 'whole')) != 'whole':
-            msg = f'test_cfg.mode is {mode!r}; an aligned slice is predicted at once: set it to '
-            raise CraniumError(msg + "'whole'")
+            raise CraniumError(f"test_cfg.mode is {mode!r}; aligned slices need mode='whole'")
         low, high = options.get('thresholds', (0.0, 0.0))
         if low > high:
-            msg = f'test_cfg.thresholds are ({low}, {high}); write the lower one first'
-            raise CraniumError(msg)
+            raise CraniumError(f'test_cfg.thresholds is ({low}, {high}); put the lower one first')
         super().__init__(test_cfg=test_cfg, **kwargs)
 
     def predict(

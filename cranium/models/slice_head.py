@@ -18,32 +18,18 @@ class SliceHead(BaseModule):
         in_channels (int): Channels of the features.
         in_index (int): Which of the backbone's features. Defaults to 0.
         loss_weight (float): Weight of its cross-entropy. Defaults to 0.2.
-        init_cfg (dict, optional): See mmengine's BaseModule.
     """
 
     align_corners = False  # mmseg asks every head
 
-    def __init__(
-        self,
-        in_channels: int,
-        in_index: int = 0,
-        loss_weight: float = 0.2,
-        init_cfg: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(init_cfg)
+    def __init__(self, in_channels: int, in_index: int = 0, loss_weight: float = 0.2) -> None:
+        super().__init__()
         self.in_index = in_index
         self.loss_weight = loss_weight
         self.linear = nn.Linear(2 * in_channels, 1)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Compute the logits.
-
-        Args:
-            inputs (tuple[Tensor]): The backbone's features, (N, C, H, W).
-
-        Returns:
-            Tensor: (N,), log-odds of hemorrhage.
-        """
+        """Compute log-odds of hemorrhage, (N,), from the backbone's features, (N, C, H, W)."""
         features = inputs[self.in_index]
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
         log_odds: Tensor = self.linear(pooled)[:, 0]
@@ -55,16 +41,7 @@ class SliceHead(BaseModule):
         batch_data_samples: list[SegDataSample],
         train_cfg: dict[str, Any],
     ) -> dict[str, Tensor]:
-        """Compute the loss; the truth is whether the mask holds hemorrhage.
-
-        Args:
-            inputs (tuple[Tensor]): The backbone's features.
-            batch_data_samples (list): With ``gt_sem_seg``.
-            train_cfg (dict): Not used.
-
-        Returns:
-            dict[str, Tensor]: ``loss_slice``.
-        """
+        """Compute ``loss_slice``; the truth is whether ``gt_sem_seg`` holds hemorrhage."""
         logits = self(inputs)
         truth = torch.stack([(s.gt_sem_seg.data == 1).any() for s in batch_data_samples])
         loss = F.binary_cross_entropy_with_logits(logits.float(), truth.to(logits.device).float())

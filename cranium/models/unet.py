@@ -26,11 +26,7 @@ class AdditiveUNet(BaseModule):
         base_channels (int): Channels at full resolution. Defaults to 16.
         widths (Sequence[int]): Channels of each stage in units of ``base_channels``. Defaults to
             (1, 2, 4, 6, 8).
-        num_convs (Sequence[int]): Convolutions of each stage of the encoder. Defaults to
-            (1, 2, 2, 2, 2).
         norm_cfg (dict): Normalisation. Defaults to ``dict(type='BN')``.
-        act_cfg (dict): Activation. Defaults to ``dict(type='ReLU')``.
-        init_cfg (dict, optional): See mmengine's BaseModule.
 
     Example:
         >>> features = AdditiveUNet(in_channels=3, base_channels=2)(torch.zeros(1, 3, 32, 48))
@@ -43,25 +39,23 @@ class AdditiveUNet(BaseModule):
         in_channels: int,
         base_channels: int = 16,
         widths: Sequence[int] = (1, 2, 4, 6, 8),
-        num_convs: Sequence[int] = (1, 2, 2, 2, 2),
         norm_cfg: dict[str, Any] | None = None,
-        act_cfg: dict[str, Any] | None = None,
-        init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__()
         channels = [base_channels * width for width in widths]
-        layer = dict(norm_cfg=norm_cfg or dict(type='BN'), act_cfg=act_cfg or dict(type='ReLU'))
+        layer = dict(kernel_size=3, padding=1, norm_cfg=norm_cfg or dict(type='BN'))
 
-        def stage(inputs: int, outputs: int, count: int) -> nn.Sequential:
-            sources = [inputs] + [outputs] * (count - 1)
-            return nn.Sequential(*(ConvModule(s, outputs, 3, padding=1, **layer) for s in sources))
+        def stage(*widths: int) -> nn.Sequential:
+            return nn.Sequential(*(ConvModule(*pair, **layer) for pair in pairwise(widths)))
 
-        inputs = [in_channels, *channels[:-1]]
-        self.encoder = nn.ModuleList(map(stage, inputs, channels, num_convs))
+        self.encoder = nn.ModuleList(
+            [stage(in_channels, channels[0])]
+            + [stage(shallow, deep, deep) for shallow, deep in pairwise(channels)]
+        )
         self.reduce = nn.ModuleList(
             nn.Conv2d(deep, shallow, 1) for shallow, deep in pairwise(channels)
         )
-        self.decoder = nn.ModuleList(stage(width, width, 1) for width in channels[:-1])
+        self.decoder = nn.ModuleList(stage(width, width) for width in channels[:-1])
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the features of an image.
@@ -72,16 +66,11 @@ class AdditiveUNet(BaseModule):
         Returns:
             tuple[Tensor]: Of the deepest stage, then of each stage of the decoder up to full
             resolution.
-
-        Raises:
-            ValueError: If H or W is not divisible.
         """
         divisor = 2 ** (len(self.encoder) - 1)
         if x.shape[2] % divisor or x.shape[3] % divisor:
-            msg = (
-                f'an image of {tuple(x.shape[2:])}; height and width must be divisible by {divisor}'
-            )
-            raise ValueError(msg)
+            size = tuple(x.shape[2:])
+            raise ValueError(f'image is {size}; height and width must be divisible by {divisor}')
         # A fifth faster on a CPU, and what tensor cores want on a GPU.
         x = x.contiguous(memory_format=torch.channels_last)
         skips = []

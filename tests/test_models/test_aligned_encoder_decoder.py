@@ -141,8 +141,8 @@ def test_slice_score_is_the_mean_of_the_slices_and_the_highest_pixels_log_odds(m
 @pytest.mark.parametrize(
     'test_cfg, message',
     [
-        (dict(mode='slide', crop_size=(8, 8), stride=(4, 4)), "mode is 'slide'.*set it to 'whole'"),
-        (dict(mode='whole', thresholds=(1.0, -2.0)), r'thresholds are \(1.0, -2.0\); .*lower'),
+        (dict(mode='slide', crop_size=(8, 8), stride=(4, 4)), "mode is 'slide'.*mode='whole'"),
+        (dict(mode='whole', thresholds=(1.0, -2.0)), r'thresholds is \(1.0, -2.0\); .*lower'),
     ],
 )
 def test_settings_that_cannot_work(test_cfg, message):
