@@ -60,10 +60,10 @@ pretrained: sample ## test the pretrained weights on data/sample (half a minute)
 	  '  contact sheet  $(PRETRAINED)/contact_sheet.png'
 
 sample: install
-	cranium prepare --source data/sample --window brain-bone --out $(SAMPLE) --overwrite
+	cranium prepare --source data/sample --window hu --out $(SAMPLE) --overwrite
 
 train: install ## train and test the recommended network on the download in data/, or SOURCE=... (half an hour)
-	cranium prepare --source $(SOURCE) --window brain-bone
+	cranium prepare --source $(SOURCE) --window hu
 	mim train mmseg configs/$(SMALL).py --resume
 	mim test mmseg configs/$(SMALL).py --checkpoint "$$(cat work_dirs/$(SMALL)/last_checkpoint)"
 

@@ -1,5 +1,5 @@
 # For one GPU, in bfloat16 and channels last. Not yet run on one: its figures are open.
-# Prepare: cranium prepare --window brain-bone
+# Prepare: cranium prepare --window hu
 # Train:   mim train mmseg configs/unet-cranium_base_1xb16-20k_cranium-aligned-384x320.py
 # Test:    mim test mmseg configs/unet-cranium_base_1xb16-20k_cranium-aligned-384x320.py --checkpoint work_dirs/unet-cranium_base_1xb16-20k_cranium-aligned-384x320/iter_20000.pth
 _base_ = [

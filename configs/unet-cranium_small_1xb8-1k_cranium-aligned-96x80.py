@@ -1,5 +1,5 @@
 # To try an idea: the coarse steps of unet-cranium_small alone, 5 minutes of one core.
-# Prepare: cranium prepare --window brain-bone
+# Prepare: cranium prepare --window hu
 # Train:   mim train mmseg configs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80.py
 # Test:    mim test mmseg configs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80.py --checkpoint work_dirs/unet-cranium_small_1xb8-1k_cranium-aligned-96x80/iter_1000.pth
 _base_ = './unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py'

@@ -1,6 +1,6 @@
 # The quickstart: coarse steps of unet-cranium_small on data/sample, under a minute of one core. Its
 # figures are a demonstration, not a claim.
-# Prepare: cranium prepare --source data/sample --window brain-bone --out work_dirs/quickstart/data
+# Prepare: cranium prepare --source data/sample --window hu --out work_dirs/quickstart/data
 # Train:   mim train mmseg configs/unet-cranium_small_1xb8-300i_cranium-sample-96x80.py --work-dir work_dirs/quickstart
 # Test:    mim test mmseg configs/unet-cranium_small_1xb8-300i_cranium-sample-96x80.py --checkpoint work_dirs/quickstart/iter_300.pth
 _base_ = './unet-cranium_small_1xb8-1k_cranium-aligned-96x80.py'

@@ -1,5 +1,5 @@
 # For a CPU or a laptop: half an hour of one core, three quarters of its steps coarse.
-# Prepare: cranium prepare --window brain-bone
+# Prepare: cranium prepare --window hu
 # Train:   mim train mmseg configs/unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py
 # Test:    mim test mmseg configs/unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py --checkpoint work_dirs/unet-cranium_small_1xb8-8k_cranium-aligned-192x160/iter_8000.pth
 _base_ = [

@@ -71,7 +71,7 @@ def test_figures_of_the_card(tmp_path):
     """By the commands of `make pretrained`."""
     tree, name = tmp_path / 'data', WEIGHTS[0].stem
     prepare = ['python', 'tools/prepare_dataset.py', '--source', 'data/sample']
-    run_command(*prepare, '--window', 'brain-bone', '--out', tree)
+    run_command(*prepare, '--window', 'hu', '--out', tree)
     test = ['mim', 'test', 'mmseg', f'configs/{name}.py', '--checkpoint', WEIGHTS[0]]
     options = ['--cfg-options', f'test_dataloader.dataset.data_root={tree}']
     run_command(*test, '--work-dir', tmp_path / 'work', *options)

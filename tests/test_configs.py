@@ -145,7 +145,7 @@ def test_predecessors_experiments(name, lr):
         ['--split', 'authors', '--fold', '2'],
         ['--split', 'slice'],
         ['--window', 'bone'],
-        ['--window', 'brain-bone'],
+        ['--window', 'hu'],
     ],
     ids=' '.join,
 )

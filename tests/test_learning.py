@@ -31,7 +31,7 @@ def tree(tmp_path_factory):
     """Both windows of data/sample, prepared."""
     tree = tmp_path_factory.mktemp('sample')
     prepare = ['python', 'tools/prepare_dataset.py', '--source', 'data/sample', '--out', tree]
-    run_command(*prepare, '--window', 'brain-bone')
+    run_command(*prepare, '--window', 'hu')
     return tree
 
 

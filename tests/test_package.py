@@ -195,7 +195,7 @@ def test_from_the_wheel_to_a_report_in_an_empty_folder(wheel, tmp_path):
     )
     data = 'work_dirs/quickstart/data'
     prepare = [command, 'prepare', '--source', files / 'data/sample', '--out', data]
-    run(*prepare, '--window', 'brain-bone')
+    run(*prepare, '--window', 'hu')
     run(*mim, 'train', 'mmseg', 'mine.py')
     run(*mim, 'test', 'mmseg', 'mine.py', '--checkpoint', 'work_dirs/mine/iter_2.pth')
     run(command, 'report', 'work_dirs/mine', '--out', 'report.html')

@@ -1,5 +1,5 @@
 # Brain and bone window in head space, at 2.9 pixels of a slice to one of the aligned image.
-# Prepare: cranium prepare --window brain-bone
+# Prepare: cranium prepare --window hu
 _base_ = './cranium_512x512.py'
 
 align = dict(type='AlignHead', size=(192, 160), slice_px_per_px=2.9)

@@ -1,5 +1,5 @@
 # Brain and bone window in head space, at 1.45 pixels of a slice to one of the aligned image.
-# Prepare: cranium prepare --window brain-bone
+# Prepare: cranium prepare --window hu
 _base_ = './cranium_aligned-192x160.py'
 
 align = dict(type='AlignHead', size=(384, 320), slice_px_per_px=1.45)

@@ -1,5 +1,5 @@
 # Brain and bone window in head space, at the resolution of the slices.
-# Prepare: cranium prepare --window brain-bone
+# Prepare: cranium prepare --window hu
 _base_ = './cranium_aligned-192x160.py'
 
 align = dict(type='AlignHead', size=(544, 448), slice_px_per_px=1.0)
