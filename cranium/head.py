@@ -34,6 +34,21 @@ def head_center(brain: NDArray[np.uint8]) -> tuple[float, float] | None:
     return _centroid(_head_moments(brain), brain.size)
 
 
+def head_mask(brain: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Find the pixels of the head in a slice, with all that it encloses.
+
+    Args:
+        brain (ndarray): (H, W), brain window.
+
+    Returns:
+        ndarray: (H, W), bool; none where no head is seen.
+    """
+    mask = np.zeros(brain.shape, np.uint8)
+    if (outline := _head_outline(brain)) is not None:
+        cv2.drawContours(mask, [outline], -1, 1, cv2.FILLED)
+    return mask.view(bool)
+
+
 def head_angle(slices: Sequence[NDArray[np.uint8]]) -> float:
     """Find the angle by which the head is turned, as the axis of best mirror symmetry.
 
@@ -153,14 +168,17 @@ def shrunk_to_whole_affine(factor: int) -> NDArray[np.float64]:
 
 
 def _head_moments(brain: NDArray[np.uint8]) -> dict[str, float]:
-    """Moments of the largest bright region with its holes filled: no headrest, no cables."""
+    outline = _head_outline(brain)
+    return {'m00': 0.0, 'm10': 0.0, 'm01': 0.0} if outline is None else cv2.moments(outline)
+
+
+def _head_outline(brain: NDArray[np.uint8]) -> NDArray[Any] | None:
+    """Outline the largest bright region: no headrest, no cables; None if there is none."""
     bright: NDArray[Any] = (brain > HEAD_THRESHOLD).astype(np.uint8)
     side = max(brain.shape[0] // 130, 1) * 2 + 1  # 5 in a slice of 650 that was shrunk by 2
     bright = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not outlines:
-        return {'m00': 0.0, 'm10': 0.0, 'm01': 0.0}
-    return cv2.moments(max(outlines, key=cv2.contourArea))
+    return max(outlines, key=cv2.contourArea, default=None)
 
 
 def _centroid(moments: dict[str, float], pixels: int) -> tuple[float, float] | None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from cranium.head import (
     head_angle,
     head_center,
+    head_mask,
     head_to_slice_affine,
     make_warp,
     shrink,
@@ -35,6 +36,17 @@ def test_headrest_does_not_count():
     image = head()
     image[315:318, 20:300] = 255
     assert head_center(image) == head_center(head())
+
+
+def test_mask_is_the_largest_region_filled():
+    image = np.zeros((20, 20), np.uint8)
+    image[2:14, 2:14] = 255  # skull
+    image[5:11, 5:11] = 0  # and air in it
+    image[16:19, :] = 200  # the table
+    expected = np.zeros((20, 20), bool)
+    expected[2:14, 2:14] = True
+    np.testing.assert_array_equal(head_mask(image), expected)
+    assert not head_mask(np.zeros((5, 5), np.uint8)).any()
 
 
 def test_no_head():

@@ -42,12 +42,12 @@ def command(
         raise click.UsageError('--format figure needs --out FILE.png')
     from cranium.preparation.collection import open_collection
     from cranium.preparation.report import render, save_figure
-    from cranium.preparation.statistics import measure, summarize
+    from cranium.preparation.statistics import describe
 
     collection = open_collection(source, mask_threshold)
     total = len(collection.slices)
     with workers(jobs, total), progress_bar(total) as progress:
-        statistics = summarize(collection, measure(collection, progress))
+        statistics = describe(collection, progress)
     if out is None:
         click.echo(render(statistics, kind), nl=False)
     elif kind == 'figure':

@@ -81,21 +81,10 @@ def _prepared(path: Path, mask_threshold: int) -> tuple[Source, pd.DataFrame]:
 
 def _raw(path: Path) -> tuple[Source, pd.DataFrame]:
     raw = read_raw(find_source(path))
-    rows = [
-        {
-            'patient': it.patient,
-            'slice': it.number,
-            'split': 'all',
-            'label': it.label,
-            'types': it.types,
-            'image': it.brain,
-            'mask': it.mask or '',
-            'bone': it.bone or '',
-            **dict(zip(('age', 'sex'), raw.people.get(it.patient, (np.nan, '')))),
-        }
-        for it in raw.slices
-    ]
-    return raw.source, pd.DataFrame(rows)
+    rows = pd.DataFrame(raw.slices).rename(columns={'number': 'slice', 'brain': 'image'})
+    people = [raw.people.get(patient, (np.nan, '')) for patient in rows['patient']]
+    rows[['age', 'sex']] = pd.DataFrame(people)
+    return raw.source, rows.fillna({'mask': '', 'bone': ''}).assign(split='all')
 
 
 def _raw_download(path: Path) -> str:
@@ -129,12 +118,15 @@ def read_image(source: Source, member: str) -> NDArray[np.uint8]:
     return np.asarray(np.atleast_3d(pixels), np.uint8)
 
 
-def read_mask(collection: Collection, row: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def read_mask(
+    collection: Collection, member: str, label: str, shape: tuple[int, ...]
+) -> NDArray[np.uint8]:
     """Read what each pixel of a slice is.
 
     Args:
         collection (Collection): The data set.
-        row (namedtuple): A row of its ``slices``.
+        member (str): Where the mask is; empty where there is none.
+        label (str): The slice's label.
         shape (tuple): (H, W), where there is no mask to read.
 
     Returns:
@@ -143,9 +135,9 @@ def read_mask(collection: Collection, row: Any, shape: tuple[int, ...]) -> NDArr
     Raises:
         CraniumError: It cannot be read.
     """
-    if row.label == UNLABELLED:
+    if label == UNLABELLED:
         return np.full(shape, IGNORE_INDEX, np.uint8)
-    if not row.mask:
+    if not member:
         return np.zeros(shape, np.uint8)
-    mask = read_image(collection.source, row.mask)[..., 0]
+    mask = read_image(collection.source, member)[..., 0]
     return mask if collection.prepared else (mask > collection.mask_threshold).view(np.uint8)

@@ -45,7 +45,7 @@ def save_figure(statistics: Statistics, path: Path) -> None:
     """Draw intensities, lesion sizes, types and folds as one figure.
 
     Args:
-        statistics (Statistics): From :func:`cranium.preparation.statistics.summarize`.
+        statistics (Statistics): From :func:`cranium.preparation.statistics.describe`.
         path (Path): Where to; the suffix decides on the format.
     """
     from matplotlib.figure import Figure  # slow to import

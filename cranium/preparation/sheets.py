@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,7 +72,8 @@ def choose(
     if pixels:
         least, most = pixels
         sizes = [
-            np.count_nonzero(read_mask(collection, row, ()) == 1) for row in fitting.itertuples()
+            np.count_nonzero(read_mask(collection, mask, MASKED, ()) == 1)
+            for mask in fitting['mask']
         ]
         fitting = fitting[[least <= size <= (size if most is None else most) for size in sizes]]
     if fitting.empty:
@@ -83,18 +83,15 @@ def choose(
 
 def load(collection: Collection, slices: pd.DataFrame) -> list[View]:
     """Read the pixels of slices."""
-    return [_view(collection, row) for row in slices.itertuples()]
-
-
-def _view(collection: Collection, row: Any) -> View:
-    image = read_image(collection.source, row.image)
-    bone = image[..., 1] if image.shape[2] == 3 else None
-    if row.bone:
-        bone = read_image(collection.source, row.bone)[..., 0]
-    mask = read_mask(collection, row, image.shape[:2])
-    what = 'no hemorrhage'
-    if row.label == UNLABELLED:
-        what = UNLABELLED
-    elif row.label == MASKED:
-        what = row.types.replace('+', ' + ') or 'hemorrhage'
-    return View(f'{row.patient} / {row.slice}  {what}', image[..., 0], bone, mask)
+    views = []
+    for row in slices.itertuples():
+        image = read_image(collection.source, str(row.image))
+        bone = image[..., 1] if image.shape[2] == 3 else None
+        if row.bone:
+            bone = read_image(collection.source, str(row.bone))[..., 0]
+        label = str(row.label)
+        mask = read_mask(collection, str(row.mask), label, image.shape[:2])
+        types = str(row.types).replace('+', ' + ')
+        what = {MASKED: types or 'hemorrhage', UNLABELLED: label}.get(label, 'no hemorrhage')
+        views.append(View(f'{row.patient} / {row.slice}  {what}', image[..., 0], bone, mask))
+    return views

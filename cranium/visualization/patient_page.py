@@ -1,7 +1,6 @@
-"""A page to scroll through the slices of a patient."""
+"""Views of a data set: panels of a contact sheet, or a page to scroll through a patient."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from cranium.preparation.sheets import View
 from cranium.slices import IGNORE_INDEX
@@ -19,24 +18,6 @@ from cranium.visualization.page import render
 SIDE = 650  # pixels, as most slices have
 
 
-class Slide(NamedTuple):
-    """A slice on the page.
-
-    Attributes:
-        caption (str): What is to be seen.
-        image (str): Address of its picture.
-        outline (str): Address of the outline of the truth; empty without hemorrhage.
-        bone (str): Address of the bone window; empty where there is none.
-        unlabelled (bool): Whether nobody knows what is on it.
-    """
-
-    caption: str
-    image: str
-    outline: str
-    bone: str
-    unlabelled: bool
-
-
 def patient_page(views: Sequence[View], patient: str) -> str:
     """Make a page to scroll through a patient: one file, with no other needed.
 
@@ -47,26 +28,21 @@ def patient_page(views: Sequence[View], patient: str) -> str:
     Returns:
         str: HTML. Wheel, arrow keys and slider change the slice, ``o`` the outline.
     """
-    return render(
-        'patient.html.jinja',
-        patient=patient,
-        slides=[_slide(view)._asdict() for view in views],
-        colours=COLOURS,
-        convention=CONVENTION,
-    )
+    about = {'colours': COLOURS, 'convention': CONVENTION}
+    return render('patient.html.jinja', patient=patient, slides=list(map(_slide, views)), **about)
 
 
-def _slide(view: View) -> Slide:
+def _slide(view: View) -> dict[str, str | bool]:
+    """What the page's script needs: addresses, empty where there is nothing to be seen."""
     image, truth = resize(view.image, SIDE), view.mask == 1
-    return Slide(
-        view.caption,
-        image=data_uri(image),
-        outline=data_uri(outline_layer(truth, TRUTH, image.size).quantize(4))
-        if truth.any()
-        else '',
-        bone='' if view.bone is None else data_uri(resize(view.bone, SIDE)),
-        unlabelled=bool((view.mask == IGNORE_INDEX).all()),
-    )
+    outline = outline_layer(truth, TRUTH, image.size).quantize(4)
+    return {
+        'caption': view.caption,
+        'image': data_uri(image),
+        'outline': data_uri(outline) if truth.any() else '',
+        'bone': '' if view.bone is None else data_uri(resize(view.bone, SIDE)),
+        'unlabelled': bool((view.mask == IGNORE_INDEX).all()),
+    }
 
 
 def view_panels(views: Sequence[View]) -> list[Panel]:

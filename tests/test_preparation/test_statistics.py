@@ -14,18 +14,15 @@ from cranium.preparation.raw import read_raw
 from cranium.preparation.report import render, save_figure
 from cranium.preparation.source import FolderSource, find_source
 from cranium.preparation.statistics import (
+    describe,
     describe_histogram,
-    head_region,
     histogram_of,
     lesion_sizes,
-    measure,
-    summarize,
 )
 
 
 def statistics_of(path, **options):
-    collection = open_collection(path, **options)
-    return summarize(collection, measure(collection))
+    return describe(open_collection(path, **options))
 
 
 def tables_of(path, **options):
@@ -68,17 +65,6 @@ def test_histogram_of_a_region():
     image = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
     region = np.array([[True, False, False], [False, False, True]])
     assert histogram_of(image, region)[0].nonzero()[0].tolist() == [0, 5]
-
-
-def test_the_head_is_the_largest_region_filled():
-    image = np.zeros((20, 20), np.uint8)
-    image[2:14, 2:14] = 255  # skull
-    image[4:12, 4:12] = 0  # and air in it
-    image[16:18, :] = 200  # the table
-    expected = np.zeros((20, 20), bool)
-    expected[2:14, 2:14] = True
-    assert np.array_equal(head_region(image), expected)
-    assert not head_region(np.zeros((5, 5), np.uint8)).any()
 
 
 def test_a_raw_tree_by_hand(raw_tree):
