@@ -127,6 +127,8 @@ def histogram_of(image: NDArray[np.uint8], region: NDArray[np.bool_]) -> NDArray
 
 def lesion_sizes(mask: NDArray[np.bool_]) -> list[int]:
     """Measure each region of a mask (H, W) that is connected by sides or corners, in pixels."""
+    if not mask.any():
+        return []  # most masks, and labelling takes its time
     regions, _ = ndimage.label(mask, structure=np.ones((3, 3)))
     return sorted(np.bincount(regions.ravel())[1:].tolist())
 

@@ -128,10 +128,6 @@ def choose_slices(has_hemorrhage: NDArray[np.bool_], count: int) -> list[int]:
     Returns:
         list[int]: Indices, first of those with hemorrhage. Where one kind is short, more are of the
         other.
-
-    Examples:
-        >>> choose_slices(np.array([0, 1, 0, 0, 1, 0, 0, 0], bool), 4)
-        [1, 4, 2, 6]
     """
     kinds = [np.flatnonzero(has_hemorrhage), np.flatnonzero(~has_hemorrhage)]
     with_it = min(max(math.ceil(count / 2), count - len(kinds[1])), len(kinds[0]))

@@ -1,8 +1,7 @@
 """What each step of a training pipeline makes of a slice, as panels of a contact sheet."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +10,22 @@ from cranium.visualization.contact_sheet import Panel
 from cranium.visualization.overlay import TRUTH
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """What a slice is after a step.
 
     Attributes:
         name (str): The step.
         image (ndarray): (H, W, C), any number type.
-        mask (ndarray, optional): (h, w), labels on a grid of any size over the same field.
+        mask (ndarray): (h, w), labels on a grid of any size over the same field; (0, 0) before
+            there is one.
     """
 
     name: str
     image: NDArray[Any]
-    mask: NDArray[Any] | None
+    mask: NDArray[Any]
 
 
-def run_steps(sample: dict[str, Any], steps: Sequence[Callable[[Any], Any]]) -> list[Stage]:
+def run_steps(sample: Any, steps: Sequence[Callable[[Any], Any]]) -> list[Stage]:
     """Send a slice through a pipeline and keep what it is after each step.
 
     Args:
@@ -41,8 +40,10 @@ def run_steps(sample: dict[str, Any], steps: Sequence[Callable[[Any], Any]]) -> 
     for step in steps:
         sample = step(sample)
         if sample.get('img') is not None:
-            image, mask = np.atleast_3d(sample['img']).copy(), sample.get('gt_seg_map')
-            stages.append(Stage(type(step).__name__, image, None if mask is None else mask.copy()))
+            mask = sample.get('gt_seg_map', np.zeros((0, 0), np.uint8))
+            stages.append(
+                Stage(type(step).__name__, np.atleast_3d(sample['img']).copy(), mask.copy())
+            )
     return stages
 
 
@@ -63,27 +64,26 @@ def stage_panels(rows: Sequence[tuple[str, Sequence[Stage]]]) -> tuple[list[Pane
     shown = [
         step
         for step in range(len(slices[0]))
-        if step == 0 or not all(_same(stages[step - 1], stages[step]) for stages in slices)
+        if step == 0
+        or not all(map(_same, (s[step - 1] for s in slices), (s[step] for s in slices)))
     ]
     panels = []
     for name, stages in rows:
         middle = (stages[0].image.shape[2] - 1) // 2
         for stage in (stages[step] for step in shown):
             panels.append(_panel(f'{name}  {stage.name}', stage.image[..., middle], stage.mask))
-        last = stages[-1].image
-        for channel in range(last.shape[2]):
+        last = np.moveaxis(stages[-1].image, -1, 0)
+        for channel, image in enumerate(last):
             if channel != middle:
-                panels.append(_panel(f'{name}  channel {channel}', last[..., channel], None))
+                panels.append(_panel(f'{name}  channel {channel}', image))
     return panels, len(panels) // len(rows)
 
 
-def _panel(caption: str, image: NDArray[Any], mask: NDArray[Any] | None) -> Panel:
+def _panel(caption: str, image: NDArray[Any], mask: NDArray[Any] | None = None) -> Panel:
     low, high = float(image.min()), float(image.max())
     gray = np.rint((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
-    return Panel(gray, caption, {} if mask is None else {TRUTH: mask == 1})
+    return Panel(gray, caption, {TRUTH: mask == 1} if mask is not None and mask.size else {})
 
 
 def _same(one: Stage, other: Stage) -> bool:
-    if one.mask is None or other.mask is None:
-        return one.mask is other.mask and np.array_equal(one.image, other.image)
     return np.array_equal(one.image, other.image) and np.array_equal(one.mask, other.mask)

@@ -28,7 +28,7 @@ class Darken:
 def test_a_stage_for_each_step_that_has_an_image():
     stages = run_steps({}, [Nothing(), Load(), Label(), Darken()])
     assert [stage.name for stage in stages] == ['Load', 'Label', 'Darken']
-    assert stages[0].mask is None
+    assert stages[0].mask.size == 0
     assert [stage.image[0, 0, 0] for stage in stages] == [0, 0, -1]
 
 
