@@ -112,7 +112,7 @@ def read_image(source: Source, member: str) -> NDArray[np.uint8]:
     if pixels is None:
         raise CraniumError(f'{name}: not a readable PNG; run cranium prepare --overwrite')
     if pixels.dtype == np.uint16:
-        hu = decode_hu(pixels)
+        hu = decode_hu(np.asarray(pixels, np.uint16))
         brain, bone = BRAIN.to_gray(hu), BONE.to_gray(hu)
         return np.dstack([brain, bone, brain])
     return np.asarray(np.atleast_3d(pixels), np.uint8)

@@ -41,17 +41,15 @@ class Chart(NamedTuple):
     caption: str
 
 
-def make_chart(
-    name: str, caption: str, draw: Callable[['Axes'], object], height: float = 3.4
-) -> Chart:
+def make_chart(name: str, caption: str, draw: Callable[['Axes', Any], None], data: Any) -> Chart:
     """Draw a chart for a page.
 
     Args:
         name (str): Of the chart; its ids begin with it, as they must be unique in a page.
         caption (str): What it shows.
-        draw (callable): Draws on an axis. A mark whose url is ``#slice-049_021`` links to that
-            slice, and says so when pointed at.
-        height (float): In inches; the width is 4.8. Defaults to 3.4.
+        draw (callable): Draws ``data`` on an axis. A mark whose url is ``#slice-049_021`` links to
+            that slice, and says so when pointed at.
+        data (object): What to draw.
 
     Returns:
         Chart: Its text is as dark or light as that of the page.
@@ -60,8 +58,8 @@ def make_chart(
     from matplotlib.figure import Figure
 
     with rc_context(_STYLE):
-        figure = Figure(figsize=(4.8, height), layout='constrained')
-        draw(figure.subplots())
+        figure = Figure(figsize=(4.8, 3.4), layout='constrained')
+        draw(figure.subplots(), data)
         buffer = io.StringIO()
         nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
         figure.savefig(buffer, format='svg', metadata=nothing)
@@ -103,6 +101,7 @@ def draw_precision_recall(axis: 'Axes', levels: dict[str, pd.DataFrame]) -> None
 def draw_dice_by_patient(axis: 'Axes', dice: pd.Series) -> None:
     """Draw a bar for each patient, the worst on top; a bar links to the patient."""
     dice = dice.sort_values(ascending=False)
+    axis.figure.set_figheight(0.6 + 0.2 * max(5, len(dice)))  # type: ignore[union-attr]
     bars = axis.barh(dice.index, dice, color=BLUE)
     for bar, patient in zip(bars, dice.index):
         bar.set_url(f'#patient-{patient}')

@@ -67,35 +67,36 @@ def plot_curves(work_dir: Path, out: Path) -> None:
         raise CraniumError(msg)
     from matplotlib.figure import Figure
 
-    labels = logged(scalars)
-    figure = Figure(figsize=(5 * len(labels), 3.5), layout='constrained')
-    for axis, label in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels):
-        draw_curve(axis, scalars, label)
+    curves = logged(scalars)
+    figure = Figure(figsize=(5 * len(curves), 3.5), layout='constrained')
+    for axis, each in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves):
+        draw_curves(axis, each)
     figure.suptitle(work_dir.resolve().name)
     figure.savefig(out, dpi=120)
 
 
-def logged(scalars: pd.DataFrame) -> list[str]:
-    """Return the labels of ``CURVES`` of which something was logged."""
-    return [
-        label for label, curves in CURVES.items() if scalars.columns.intersection([*curves]).size
+def logged(scalars: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the curves of each of ``CURVES`` of which something was logged."""
+    named = [
+        scalars.filter(items=[*curves]).rename(columns=curves).rename_axis(columns=label)
+        for label, curves in CURVES.items()
     ]
+    return [curves for curves in named if not curves.columns.empty]
 
 
-def draw_curve(axis: 'Axes', scalars: pd.DataFrame, label: str) -> None:
+def draw_curves(axis: 'Axes', curves: pd.DataFrame) -> None:
     """Draw loss or Dice by iteration.
 
     Args:
         axis (Axes): Where to.
-        scalars (DataFrame): From :func:`read_scalars`.
-        label (str): One of ``CURVES``.
+        curves (DataFrame): One of :func:`logged`, one column per curve.
     """
-    for (key, text), (colour, style) in zip(CURVES[label].items(), LINES):
-        if key in scalars:
-            points = scalars[key].dropna()
-            # A single point is seen only as a marker, many of them hide the line.
-            marker = 'o' if len(points) <= 40 else ''
-            axis.plot(points.index, points, style + marker, color=colour, label=text, markersize=4)
+    for (text, curve), (colour, style) in zip(curves.items(), LINES):
+        points = curve.dropna()
+        # A single point is seen only as a marker, many of them hide the line.
+        marker = 'o' if len(points) <= 40 else ''
+        axis.plot(points.index, points, style + marker, color=colour, label=text, markersize=4)
+    label = str(curves.columns.name)
     axis.set(xlabel='Iteration', ylabel=label)
     axis.set_ylim(bottom=0, top=1 if label.startswith('Dice') else None)
     axis.legend()

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from cranium.windows import BRAIN, decode_hu
+
 TRUTH, PREDICTION = 'truth', 'prediction'
 COLOURS = {TRUTH: (86, 180, 233), PREDICTION: (240, 165, 0)}
 
@@ -82,15 +84,16 @@ def resize(image: NDArray[np.uint8], side: int) -> Image.Image:
 
 
 def read_gray(file: str | Path) -> NDArray[np.uint8]:
-    """Read a prepared image; of one with both windows (brain, bone, brain) the brain window.
+    """Read a prepared image as the brain window, whether it holds that, both windows, or HU.
 
     Raises:
         OSError: It cannot be read.
     """
     with Image.open(file) as image:
-        # A mean of the windows would show neither.
-        gray = image.getchannel('R') if image.mode == 'RGB' else image.convert('L')
-        return np.asarray(gray)
+        if image.mode.startswith('I'):  # 16 bits
+            return BRAIN.to_gray(decode_hu(np.asarray(image, np.uint16)))
+        # The channels of both windows are brain, bone, brain; their mean would show neither.
+        return np.asarray(image.getchannel('R') if image.mode == 'RGB' else image.convert('L'))
 
 
 def data_uri(image: Image.Image, format: str = 'PNG', **options: Any) -> str:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from cranium.evaluation.results import Results, find_results, read_results
 from cranium.slices import slice_name
 from cranium.tables import markdown_table
 from cranium.visualization import charts
-from cranium.visualization.charts import Chart
-from cranium.visualization.curves import draw_curve, logged, read_scalars
+from cranium.visualization.charts import Chart, make_chart
+from cranium.visualization.curves import draw_curves, logged, read_scalars
 from cranium.visualization.overlay import COLOURS, CONVENTION
 from cranium.visualization.page import render
 from cranium.visualization.published import PUBLISHED, closest
@@ -69,27 +68,19 @@ def build_report(work_dir: str | Path, format: str = 'html') -> str:
 
 def _figures(results: Results, folder: str) -> dict[str, Any]:
     """What both formats show."""
+    figures = results.figures
     origin = {**results.provenance, **results.options}
     config = origin.pop('config', None)
-    experiment = results.provenance.get('experiment') or {}
-    name = experiment.get('name') if isinstance(experiment, dict) else None
+    beside = {row: closest(row, figures) for row in PUBLISHED}
     return {
-        'name': name or folder,
+        'name': (results.provenance.get('experiment') or {}).get('name') or folder,
         'cases': results.cases,
         'protocol': results.provenance.get('protocol') or 'unknown',
         'warnings': results.warnings,
-        'headlines': [
-            (text, name, results.figures[name])
-            for name, text in HEADLINES.items()
-            if name in results.figures
-        ],
-        'published': [
-            (row, name, results.figures[name])
-            for row in PUBLISHED
-            if (name := closest(row, results.figures)) in results.figures
-        ],
-        'figures': results.figures,
-        'figures_table': format_table(results.figures),
+        'headlines': [(t, name, figures[name]) for name, t in HEADLINES.items() if name in figures],
+        'published': [(row, n, figures[n]) for row, n in beside.items() if n in figures],
+        'figures': figures,
+        'figures_table': format_table(figures),
         'origin': {key: _in_words(value) for key, value in origin.items()},
         'config': config,
         'table': markdown_table,
@@ -118,24 +109,20 @@ def _pictures(results: Results, scalars: pd.DataFrame) -> dict[str, Any]:
         slices['score'] = slices['tp'] + slices['fp']
     return {
         'curves': [
-            charts.make_chart(
-                label.split()[0],
-                f'{label} by iteration.',
-                partial(draw_curve, scalars=scalars, label=label),
-            )
-            for label in logged(scalars)
+            make_chart(f'curves{n}', f'{c.columns.name} by iteration.', draw_curves, c)
+            for n, c in enumerate(logged(scalars))
         ],
         'score': 'predicted area' if by_area else 'predicted log-odds of hemorrhage',
         'detection': _detection(slices, results),
         'confusion': _confusion(slices, results),
         'segmentation': _segmentation(slices),
         'examples': {
-            group: [slice_picture(row, SIDE) for row in _rows(rows)]
+            group: [slice_picture(row, SIDE) for row in rows.to_dict('records')]
             for group, rows in _examples(slices).items()
             if len(rows)
         },
         'patients': [
-            (patient, _outcome(rows), [slice_picture(row, side) for row in _rows(rows)])
+            (patient, _outcome(rows), [slice_picture(row, side) for row in rows.to_dict('records')])
             for patient, rows in slices.groupby('patient')
         ],
         'convention': CONVENTION,
@@ -159,7 +146,7 @@ def _detection(slices: pd.DataFrame, results: Results) -> list[Chart]:
         }
         if levels:
             caption = f'{name} curve: {"; ".join(levels)}.'
-            drawn.append(charts.make_chart(name, caption, partial(draw, levels=levels)))
+            drawn.append(make_chart(name, caption, draw, levels))
     return drawn
 
 
@@ -182,29 +169,28 @@ def _segmentation(slices: pd.DataFrame) -> list[Chart]:
     dice = bleeding.groupby('patient')['dice'].mean()
     volumes = slices.groupby('patient')[['tp', 'fp', 'fn']].sum()
     volumes = volumes[volumes.sum(axis=1) > 0]
-    drawn = []
-    if len(bleeding):
-        drawn += [
-            charts.make_chart(
-                'patients',
-                f"Authors' Dice of each of {len(dice)} patients with hemorrhage, sorted.",
-                partial(charts.draw_dice_by_patient, dice=dice),
-                height=max(1.5, 0.6 + 0.2 * len(dice)),
-            ),
-            charts.make_chart(
-                'sizes',
-                f'Dice of each of {len(bleeding)} hemorrhage slices against its size.',
-                partial(charts.draw_dice_by_size, slices=bleeding),
-            ),
-        ]
-    if len(volumes):
-        caption = (
+    drawn: tuple[tuple[str, str, Any, Any], ...] = (
+        (
+            'patients',
+            f"Authors' Dice of each of {len(dice)} patients with hemorrhage, sorted.",
+            charts.draw_dice_by_patient,
+            dice,
+        ),
+        (
+            'sizes',
+            f'Dice of each of {len(bleeding)} hemorrhage slices against its size.',
+            charts.draw_dice_by_size,
+            bleeding,
+        ),
+        (
+            'agreement',
             f'Bland-Altman: predicted minus true volume of {len(volumes)} patients against the '
-            'mean of both, with mean and limits of agreement (1.96 standard deviations).'
-        )
-        draw = partial(charts.draw_agreement, volumes=volumes)
-        drawn.append(charts.make_chart('agreement', caption, draw))
-    return drawn
+            'mean of both, with mean and limits of agreement (1.96 standard deviations).',
+            charts.draw_agreement,
+            volumes,
+        ),
+    )
+    return [make_chart(*parts) for parts in drawn if len(parts[-1])]
 
 
 def _examples(slices: pd.DataFrame, each: int = 4) -> dict[str, pd.DataFrame]:
@@ -228,10 +214,6 @@ def _outcome(slices: pd.DataFrame) -> str:
     )
     alarms = int((~slices['hemorrhage'] & (slices['fp'] > 0)).sum())
     return text + (f', {alarms} false alarms' if alarms else '')
-
-
-def _rows(slices: pd.DataFrame) -> list[dict[str, Any]]:
-    return [dict(zip(slices.columns, row)) for row in slices.itertuples(index=False)]
 
 
 def _side(slices: int) -> int:

@@ -20,7 +20,7 @@ from cranium.visualization.overlay import (
 )
 
 
-def slice_picture(row: Mapping[str, Any], side: int) -> dict[str, Any]:
+def slice_picture(row: Mapping[Any, Any], side: int) -> dict[str, Any]:
     """Draw a slice for a page.
 
     Args:
@@ -53,7 +53,7 @@ def slice_picture(row: Mapping[str, Any], side: int) -> dict[str, Any]:
 
 
 def _outlines(
-    row: Mapping[str, Any], shape: tuple[int, ...], image: Image.Image, notes: list[str]
+    row: Mapping[Any, Any], shape: tuple[int, ...], image: Image.Image, notes: list[str]
 ) -> Iterator[tuple[str, str]]:
     for kind, pixels in ((TRUTH, row['tp'] + row['fn']), (PREDICTION, row['tp'] + row['fp'])):
         file = row[f'{kind}_file']
@@ -77,7 +77,7 @@ def _there(file: str) -> str:
     return file
 
 
-def _describe(row: Mapping[str, Any]) -> str:
+def _describe(row: Mapping[Any, Any]) -> str:
     if row['hemorrhage']:
         parts = [f'Dice {row["dice"]:.2f}']
     else:

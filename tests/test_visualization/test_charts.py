@@ -1,5 +1,4 @@
 import re
-from functools import partial
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -73,8 +72,7 @@ def test_one_patient_has_no_limits_of_agreement():
 
 def test_a_chart_is_svg_with_words_links_and_the_colour_of_the_page():
     slices = pd.DataFrame(dict(name=['049_001', '050_002'], tp=1, fn=[2, 9], dice=[0.5, 0.1]))
-    draw = partial(charts.draw_dice_by_size, slices=slices)
-    chart = charts.make_chart('sizes', 'Dice & size.', draw)
+    chart = charts.make_chart('sizes', 'Dice & size.', charts.draw_dice_by_size, slices)
     svg = ElementTree.fromstring(chart.svg)
     assert svg.tag == f'{SVG}svg' and svg.get('aria-label') == 'Dice & size.'
     links = {link.get(HREF): link.find(f'{SVG}title').text for link in svg.iter(f'{SVG}a')}
@@ -85,7 +83,9 @@ def test_a_chart_is_svg_with_words_links_and_the_colour_of_the_page():
 
 
 def test_charts_share_no_ids_and_find_their_own():
-    made = [charts.make_chart(name, '', lambda axis: axis.plot([1, 2])).svg for name in 'ab']
+    made = [
+        charts.make_chart(name, '', lambda axis, data: axis.plot(data), [1, 2]).svg for name in 'ab'
+    ]
     ids, uses = zip(
         *(
             (set(re.findall(r' id="([^"]+)"', svg)), set(re.findall(r'#([\w-]+)[")]', svg)))

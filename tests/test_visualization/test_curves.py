@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from cranium.errors import CraniumError
-from cranium.visualization.curves import draw_curve, logged, plot_curves, read_scalars
+from cranium.visualization.curves import draw_curves, logged, plot_curves, read_scalars
 
 DICE = 'pixel/dice_hemorrhage'
 
@@ -42,18 +42,19 @@ def test_another_bad_line_names_the_file(tmp_path, bad):
         read_scalars(tmp_path)
 
 
-def lines(scalars, label):
+def lines(curves):
     axis = Figure().subplots()
-    draw_curve(axis, scalars, label)
-    return {line.get_label(): line.get_xydata().tolist() for line in axis.lines}
+    draw_curves(axis, curves)
+    return axis.get_ylabel(), {line.get_label(): line.get_xydata().tolist() for line in axis.lines}
 
 
 def test_what_is_drawn_is_what_was_logged(tmp_path):
     log(tmp_path, '1', dict(step=1, loss=3.0), dict(step=2, loss=2.0), {'step': 2, DICE: 0.5})
     scalars = read_scalars(tmp_path)
-    assert logged(scalars) == ['Loss', 'Dice of hemorrhage']
-    assert lines(scalars, 'Loss') == {'training': [[1, 3], [2, 2]]}
-    assert lines(scalars, 'Dice of hemorrhage') == {'validation, pixels pooled': [[2, 0.5]]}
+    assert [lines(curves) for curves in logged(scalars)] == [
+        ('Loss', {'training': [[1, 3], [2, 2]]}),
+        ('Dice of hemorrhage', {'validation, pixels pooled': [[2, 0.5]]}),
+    ]
 
 
 def test_a_single_validation_is_seen(tmp_path):

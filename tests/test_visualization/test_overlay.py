@@ -15,6 +15,7 @@ from cranium.visualization.overlay import (
     overlay,
     read_gray,
 )
+from cranium.windows import encode_hu
 
 GRAY = np.full((64, 32), 100, np.uint8)
 
@@ -70,6 +71,13 @@ def test_of_two_windows_the_brain_window_is_read(tmp_path):
     Image.fromarray(brain).save(tmp_path / 'one.png')
     for name in ('both', 'one'):
         assert np.array_equal(read_gray(tmp_path / f'{name}.png'), brain)
+
+
+def test_of_hounsfield_units_the_brain_window_is_read(tmp_path):
+    hu = np.array([[-1000, -20, 40, 100, 2000]], np.int16)
+    Image.fromarray(encode_hu(hu)).save(tmp_path / 'hu.png')
+    # 0 at -20 HU, 255 at 100 HU.
+    assert read_gray(tmp_path / 'hu.png').tolist() == [[0, 0, 128, 255, 255]]
 
 
 @pytest.mark.parametrize('format', ['PNG', 'WEBP'])
