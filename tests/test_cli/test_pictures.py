@@ -10,7 +10,7 @@ from PIL import Image
 from cranium.cli import cranium
 from cranium.errors import CraniumError
 from cranium.visualization.overlay import COLOURS, PREDICTION, TRUTH
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_both_windows
 from tests.test_tools.commands import save_masks
 
 CONFIG = ROOT / 'configs/unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py'
@@ -64,8 +64,9 @@ def test_contact_sheet(tmp_path):
 def both_windows(tmp_path_factory):
     tree = tmp_path_factory.mktemp('prepared') / 'tree'
     source = ROOT / 'data/sample'
-    done = run('prepare', '--source', source, '--window', 'brain-bone', '--out', tree)
+    done = run('prepare', '--source', source, '--out', tree)
     assert done.exit_code == 0, done.output
+    write_both_windows(tree)
     return tree
 
 
