@@ -4,9 +4,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.dataset import InfiniteSampler
+from mmengine.logging import MessageHub
 from mmengine.runner import IterBasedTrainLoop
 
-from cranium.datasets import CraniumDataset
+from cranium.datasets import BalancedSampler, CraniumDataset
 from cranium.engine import loops
 from cranium.engine.loops import ResumableTrainLoop
 from tests.test_engine.training import Watch, tiny_config, train
@@ -67,6 +68,23 @@ def test_nothing_is_loaded_to_be_thrown_away(tree, tmp_path, monkeypatch):
     sampler.start = 0
     draws = [(int(draw), draw.seed) for draw in itertools.islice(sampler, 12)]
     assert loaded[:6] + loaded[8:] == draws
+
+
+@pytest.mark.parametrize('iteration', [0, 3])
+def test_the_sampler_is_told_the_length_and_where_it_goes_on(monkeypatch, iteration):
+    """Two processes of batch size 4: 8 draws per iteration."""
+    monkeypatch.setattr(loops, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(IterBasedTrainLoop, 'run', lambda self: None)
+    sampler = BalancedSampler(range(5), hemorrhage_share=None, seed=0)
+    loop = object.__new__(ResumableTrainLoop)
+    loop._runner = SimpleNamespace(message_hub=MessageHub('hub'))
+    loop._iter, loop._max_iters = iteration, 4000
+    loop.dataloader = SimpleNamespace(sampler=sampler, batch_size=4)
+    loop.dataloader_iterator = iter(())
+    loop.run()
+    assert (sampler.max_iters, sampler.draws_per_iter) == (4000, 8)
+    assert sampler.start == 8 * iteration
+    assert next(iter(sampler)).progress == iteration / 4000
 
 
 def test_the_seed_comes_from_the_checkpoint(tree, tmp_path):
