@@ -12,8 +12,7 @@ from torch import nn
 def computes_bfloat16() -> bool:
     """Tell whether this CPU has instructions for bfloat16; without, PyTorch is many times slower.
 
-    Returns:
-        bool: False too where PyTorch is too old to tell.
+    An old PyTorch, which cannot tell, gives False.
     """
     capabilities: dict[str, bool] = getattr(torch.cpu, 'get_capabilities', dict)()
     return any(capabilities.get(name, False) for name in ('avx512_bf16', 'amx_bf16'))
@@ -27,9 +26,6 @@ class CPUBfloat16OptimWrapper(OptimWrapper):
     to be scaled. Where the CPU has no instructions for it nothing is cast. ::
 
         mim train mmseg CONFIG --cfg-options optim_wrapper.type=CPUBfloat16OptimWrapper
-
-    Args:
-        **kwargs: As ``OptimWrapper``.
     """
 
     def __init__(self, **kwargs: object) -> None:
@@ -38,14 +34,7 @@ class CPUBfloat16OptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Enclose a forward pass.
-
-        Args:
-            model (nn.Module): What is trained.
-
-        Yields:
-            None: In the context.
-        """
+        """Enclose a forward pass of a model."""
         autocast = torch.autocast('cpu', torch.bfloat16, enabled=self.enabled)
         with super().optim_context(model), autocast:
             yield

@@ -47,13 +47,14 @@ class RecordTrainingHook(Hook):
     ``version``           of Cranium
     ``commit``            ``git describe`` of the checkout; None where there is none
     ``training_patients`` their names, ascending, and of a checkpoint that the training started from
-                          its own; None where the data set does not name its patients
+                          its own; not there where the data set does not name its patients
     ``data_sha256``       SHA-256 of the prepared tree's ``dataset.json``; None where there is none
     ===================== ==========================================================================
     """
 
     def __init__(self) -> None:
         self._seen_before: list[str] = []
+        self._record: dict[str, Any] = {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Note whom the weights have seen before this training."""
@@ -69,20 +70,19 @@ class RecordTrainingHook(Hook):
         self._record = {
             'version': __version__,
             'commit': _commit(),
-            'training_patients': (
-                None if None in patients else sorted(patients | set(self._seen_before))
-            ),
-            'data_sha256': data_sha256(getattr(dataset, 'data_root', None)),
+            'data_sha256': data_sha256(getattr(dataset, 'data_root', None) or 'nowhere'),
         }
+        if None not in patients:
+            self._record['training_patients'] = sorted(patients.union(self._seen_before))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Add the record."""
         checkpoint['meta']['cranium'] = self._record
 
 
-def data_sha256(tree: str | Path | None) -> str | None:
+def data_sha256(tree: str | Path) -> str | None:
     """Return the SHA-256 of a tree's ``dataset.json``, which holds those of its other files."""
-    file = Path(tree or '.') / 'dataset.json'
+    file = Path(tree) / 'dataset.json'
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
 
@@ -101,14 +101,10 @@ def _commit() -> str | None:
 class StopOnInvalidLossHook(Hook):
     """Stop a training as soon as a loss is nan or infinite; the checkpoints stay good ones.
 
-    It looks at the losses of every iteration. That costs no more on a GPU, since mmengine's
-    ``RuntimeInfoHook`` has waited for them by then. It looks at the weights as well before a
-    validation and wherever a checkpoint is due, as a finite loss can have gradients that are not,
-    and ``CheckpointHook`` deletes an old checkpoint before it writes the new one.
-
-    mmengine and mmseg have no such hook. ``CheckInvalidLossHook`` of mmdet looks at every fiftieth
-    total: a training goes on for as long with weights of nan, which may be saved and deemed the
-    last good ones, and its error names neither iteration nor loss nor remedy.
+    It looks at the losses of every iteration, for which ``RuntimeInfoHook`` has waited already. It
+    looks at the weights as well before a validation and wherever a checkpoint is due, as a finite
+    loss can have gradients that are not, and ``CheckpointHook`` deletes an old checkpoint before it
+    writes the new one. ``CheckInvalidLossHook`` of mmdet looks at every fiftieth total only.
 
     Raises:
         FloatingPointError: In one line: the iteration, the loss, the checkpoint to go on from, and
@@ -181,10 +177,9 @@ def _stop(runner: Runner, iteration: int, what: str) -> NoReturn:
 class ResumeLearningRateHook(Hook):
     """Let a learning rate that was changed in the config take effect when a training is resumed.
 
-    mmengine restores the learning rate and its schedule from the checkpoint and says nothing of
-    what the config has. Where these differ, the training goes on as if its schedule had begun with
-    the learning rate of the config; where they do not, this hook does nothing. Schedules in epochs
-    stay as they are.
+    mmengine restores the learning rate and its schedule from the checkpoint. Where those of the
+    config differ, the training goes on as if it had begun with them. Schedules in epochs stay as
+    they are.
 
     Raises:
         CraniumError: If there is nothing to resume, but only weights.

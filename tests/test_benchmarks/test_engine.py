@@ -106,6 +106,6 @@ def test_waiting(config, tree):
 def test_command(config, tree):
     command = ['python', '-m', 'benchmarks', 'train', '--config', config, '--steps', '1']
     output = run_command(*command, '--size', '32', '48', '--variants', 'channels_last')
-    assert re.search(r'^\| channels_last \|', output, re.MULTILINE)
+    assert re.search(r'^\| channels_last +\|', output, re.MULTILINE)
     output = run_command(*command[:-1], '3', '--source', tree, '--waiting')
     assert re.search(r'\d %', output)
