@@ -3,9 +3,18 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
+
+data_set = click.option(
+    '--source',
+    type=click.Path(path_type=Path),
+    default='data',
+    show_default=True,
+    help='Prepared tree or download.',
+)
 
 
 class ManyValues(click.Command):

@@ -4,18 +4,12 @@ from pathlib import Path
 
 import click
 
-from cranium.cli._options import ManyValues
+from cranium.cli._options import ManyValues, data_set
 from cranium.slices import HEMORRHAGE_TYPES, patient_name
 
 
 @click.command(cls=ManyValues, epilog='Example: cranium sheets --source data --type Epidural')
-@click.option(
-    '--source',
-    type=click.Path(path_type=Path),
-    default='data',
-    show_default=True,
-    help='Prepared tree or download.',
-)
+@data_set
 @click.option(
     '--out',
     type=click.Path(path_type=Path),

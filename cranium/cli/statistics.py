@@ -4,19 +4,13 @@ from pathlib import Path
 
 import click
 
-from cranium.cli._options import progress_bar, workers
+from cranium.cli._options import data_set, progress_bar, workers
 
 FORMATS = ('text', 'markdown', 'json', 'figure')
 
 
 @click.command(epilog='Example: cranium statistics --source data --format markdown')
-@click.option(
-    '--source',
-    type=click.Path(path_type=Path),
-    default='data',
-    show_default=True,
-    help='Prepared tree or download.',
-)
+@data_set
 @click.option(
     '--mask-threshold',
     type=click.IntRange(0, 254),

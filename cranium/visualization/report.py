@@ -38,9 +38,9 @@ HEADLINES = {
 }
 
 # Longest side of a picture in pixels. Where there are many slices, each gets as many pixels as
-# keep the page well under 10 MB: a slice takes some 1.2 kB and 0.11 bytes per pixel.
+# keep the page well under 10 MB: a slice takes some 2.2 kB and 0.09 bytes per pixel.
 SIDE, LEAST_SIDE = 256, 64
-PAGE_BYTES, SLICE_BYTES, PIXEL_BYTES = 8e6, 1200, 0.11
+PAGE_BYTES, SLICE_BYTES, PIXEL_BYTES = 8e6, 2200, 0.09
 
 
 def build_report(work_dir: str | Path, format: str = 'html') -> str:
