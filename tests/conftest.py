@@ -12,7 +12,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-QUICKSTART = ROOT / 'tests/tiny_unet.py'  # trains in seconds
+TINY_UNET = ROOT / 'tests/tiny_unet.py'  # trains in seconds
 
 # A busy machine is no reason to fail.
 settings.register_profile('cranium', deadline=None)

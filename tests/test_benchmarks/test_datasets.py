@@ -5,13 +5,13 @@ import pytest
 from PIL import Image
 
 from benchmarks import datasets as benchmark
-from tests.conftest import QUICKSTART, ROOT, run_command, write_both_windows, write_slice
+from tests.conftest import ROOT, TINY_UNET, run_command, write_both_windows, write_slice
 
 PREDECESSOR = ROOT / 'configs/_base_/datasets/cranium_512x512.py'
 
 
 def test_table(tree):
-    rows = benchmark.compare_loaders(QUICKSTART, PREDECESSOR, tree, slices=3, rounds=2)
+    rows = benchmark.compare_loaders(TINY_UNET, PREDECESSOR, tree, slices=3, rounds=2)
     names = [row['a sample of ours'] for row in rows]
     assert names == ['1x96x96, CPU time', '1x96x96, wall time']
     for row in rows:
@@ -29,7 +29,7 @@ def test_coarse_draws_are_timed_by_themselves(tree, tmp_path):
         dict(type='AlignHead', size=(64, 32), slice_px_per_px=1.0),
         dict(type='PackSegInputs'),
     ]
-    config.write_text(f"_base_ = ['{QUICKSTART}']\ntrain_pipeline = {steps}\n")
+    config.write_text(f"_base_ = ['{TINY_UNET}']\ntrain_pipeline = {steps}\n")
     with config.open('a') as file:
         file.write('train_dataloader = dict(dataset=dict(pipeline=train_pipeline))\n')
     rows = benchmark.compare_loaders(config, PREDECESSOR, tree, slices=2, rounds=1)
@@ -57,7 +57,7 @@ def test_both_load_the_same_slices_as_often(tree, monkeypatch):
             return self.dataset[index]
 
     monkeypatch.setattr(benchmark, '_build', Recorder)
-    benchmark.compare_loaders(QUICKSTART, PREDECESSOR, tree, slices=3, rounds=2)
+    benchmark.compare_loaders(TINY_UNET, PREDECESSOR, tree, slices=3, rounds=2)
     counted = loaded[-12:]
     # Ours is built first. It goes second, and in the next round first.
     assert [side for side, *_ in counted] == [1, 0] * 3 + [0, 1] * 3
@@ -83,7 +83,7 @@ def test_files_of_the_predecessor(tmp_path, channels):
 
 def test_command(tree):
     command = ['python', '-m', 'benchmarks', 'loader', '--slices', '2', '--rounds', '1']
-    output = run_command(*command, '--config', QUICKSTART, '--source', tree)
+    output = run_command(*command, '--config', TINY_UNET, '--source', tree)
     assert re.search(r'^\| 1x96x96, CPU time +\| +[\d.e+]+ samples/s \|', output, re.MULTILINE)
 
 

@@ -7,7 +7,7 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
 from benchmarks import engine as benchmark
-from tests.conftest import QUICKSTART, run_command
+from tests.conftest import TINY_UNET, run_command
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def config(tmp_path):
     """The quickstart with two channels, as a file."""
     path = tmp_path / 'tiny.py'
     path.write_text(
-        f"_base_ = ['{QUICKSTART}']\n"
+        f"_base_ = ['{TINY_UNET}']\n"
         'model = dict(\n'
         '    backbone=dict(base_channels=2), decode_head=dict(in_channels=2, channels=2)\n'
         ')\n'

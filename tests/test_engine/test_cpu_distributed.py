@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.conftest import QUICKSTART, run_command
+from tests.conftest import TINY_UNET, run_command
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason='this is for machines without CUDA'
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
 # statistics of a batch, dropout, a loss that is not a mean over slices, and an optimizer that blows
 # up rounding. Random augmentation stays, for each draw is augmented the same in any process.
 EQUAL = f"""
-_base_ = {str(QUICKSTART)!r}
+_base_ = {str(TINY_UNET)!r}
 pipeline = [
     dict(type='LoadImageFromFile', color_type='grayscale'),
     dict(type='LoadAnnotations'),

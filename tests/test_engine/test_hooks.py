@@ -15,7 +15,7 @@ from mmengine.hooks import CheckpointHook
 from cranium.engine import hooks
 from cranium.engine.hooks import StopOnInvalidLossHook, ThreadsHook
 from cranium.version import __version__
-from tests.conftest import QUICKSTART, run_command
+from tests.conftest import TINY_UNET, run_command
 from tests.test_engine.training import AUGMENT, Watch, tiny_config, train
 
 NAN, INF = float('nan'), float('inf')
@@ -139,7 +139,7 @@ def test_given_weights_can_be_validated_whatever_they_are():
 def test_mim_ends_with_the_message(tree, tmp_path):
     data = [f'{part}_dataloader.dataset.data_root={tree}' for part in ('train', 'val', 'test')]
     options = ['--cfg-options', *data, 'optim_wrapper.optimizer.lr=1e30', 'train_cfg.max_iters=4']
-    train_command = ['mim', 'train', 'mmseg', QUICKSTART, '--work-dir', tmp_path]
+    train_command = ['mim', 'train', 'mmseg', TINY_UNET, '--work-dir', tmp_path]
     output = run_command(*train_command, *options, status=1)
     # What follows is mim's own, which has started the training.
     training, _, _ = output.rpartition('Traceback')

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from tests.conftest import QUICKSTART
+from tests.conftest import TINY_UNET
 
 NUMBER = itertools.count()
 AUGMENT = [
@@ -22,7 +22,7 @@ AUGMENT = [
 
 def tiny_config(tree: Path, work_dir: Path, **options) -> Config:
     """The quickstart with 2 channels, dropout and random augmentation; 6 iterations."""
-    config = Config.fromfile(QUICKSTART)
+    config = Config.fromfile(TINY_UNET)
     parts = ('train', 'val', 'test')
     config.merge_from_dict(
         {

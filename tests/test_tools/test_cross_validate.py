@@ -14,7 +14,7 @@ from cranium.cli.cross_validate import command
 from cranium.engine import cross_validation
 from cranium.errors import CraniumError
 from cranium.evaluation import results
-from tests.conftest import QUICKSTART, run_command
+from tests.conftest import TINY_UNET, run_command
 from tests.test_engine.test_cross_validation import CONFIG, write_folds
 from tests.test_evaluation.slices import record
 
@@ -179,7 +179,7 @@ class Pause(Hook):
 """
 
 TINY = f"""
-_base_ = ['{QUICKSTART}']
+_base_ = ['{TINY_UNET}']
 custom_imports = dict(imports=[*_base_.custom_imports.imports, 'pause'])
 custom_hooks = [*_base_.custom_hooks, dict(type='Pause')]
 train_dataloader = dict(batch_size=2, num_workers=0)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cranium.cli.env import command as env
-from tests.conftest import BIN, QUICKSTART, ROOT, run_command, write_tree
+from tests.conftest import BIN, ROOT, TINY_UNET, run_command, write_tree
 
 DEVICES = ('--launcher', 'pytorch', '--gpus', '2')
 
@@ -30,7 +30,7 @@ def trained(tmp_path_factory):
     options = [*data_options(tree), 'train_cfg.max_iters=4', 'train_cfg.val_interval=2']
     options += ['default_hooks.checkpoint.interval=1']
     output = run_command(
-        *('mim', 'train', 'mmseg', QUICKSTART, '--work-dir', work_dir, '--cfg-options', *options)
+        *('mim', 'train', 'mmseg', TINY_UNET, '--work-dir', work_dir, '--cfg-options', *options)
     )
     assert 'Training finished successfully' in output
     return tree, work_dir
@@ -51,7 +51,7 @@ def test_train_keeps_the_best_and_the_last_two(trained):
 
 def test_test_writes_metrics_masks_and_pictures(trained, tmp_path):
     tree, work_dir = trained
-    test = ['mim', 'test', 'mmseg', QUICKSTART, '--checkpoint', work_dir / 'iter_4.pth']
+    test = ['mim', 'test', 'mmseg', TINY_UNET, '--checkpoint', work_dir / 'iter_4.pth']
     options = ['--cfg-options', *data_options(tree)]
     folders = ['--work-dir', tmp_path / 'one', '--out', tmp_path / 'masks']
     run_command(*test, *folders, '--show-dir', tmp_path / 'pictures', *options)
@@ -79,7 +79,7 @@ def test_resume_after_a_kill(tree, tmp_path):
     work_dir = tmp_path / 'work'
     options = [*data_options(tree), 'train_cfg.val_interval=100000']
     options += ['default_hooks.checkpoint.interval=2']
-    train = ['mim', 'train', 'mmseg', QUICKSTART, '--work-dir', work_dir]
+    train = ['mim', 'train', 'mmseg', TINY_UNET, '--work-dir', work_dir]
     killed = subprocess.Popen(
         [*map(str, train), '--cfg-options', *options, 'train_cfg.max_iters=100000'],
         cwd=ROOT,
