@@ -216,6 +216,11 @@ class TestDetection:
         # 0.8: 1/3 + 1; 0.4: 2/3 + 1/2; 0.1: 2/3 + 0; 0.05: 1 + 0.
         assert measures.youden_threshold(self.TRUTH, self.SCORE) == 0.8
 
+    def test_the_highest_of_several_thresholds(self):
+        # From 0.9 on 1/2 + 1, from 0.7 on 1 + 1/2.
+        score = np.array([0.9, 0.8, 0.7, 0.6])
+        assert measures.youden_threshold(np.array([1, 0, 1, 0]), score) == 0.9
+
     def test_a_score_that_is_not_known_has_no_threshold(self):
         assert np.isnan(measures.youden_threshold(self.TRUTH, np.where(self.TRUTH, np.nan, 1)))
 
@@ -232,6 +237,10 @@ class TestCalibration:
         gaps = measures.calibration_gaps(truth, probability, bins=2)
         assert gaps == pytest.approx([0.6 - 1, 1.9 - 1])
         assert measures.expected_calibration_error(gaps, 4) == pytest.approx(1.3 / 4)
+
+    def test_a_bin_includes_its_lower_edge(self):
+        gaps = measures.calibration_gaps(np.array([1, 0]), np.array([0.5, 0.4]), bins=2)
+        assert gaps == pytest.approx([0.4, -0.5])
 
     def test_no_pixels(self):
         gaps = measures.calibration_gaps(np.zeros((0, 2)), np.zeros((0, 2)))

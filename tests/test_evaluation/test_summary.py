@@ -94,7 +94,8 @@ class TestLiteral:
 
     def test_a_figure_of_one_patient_has_no_interval(self, figures):
         alone = {name for name, figure in figures.items() if figure.patients == 1}
-        assert {'lesion/precision', 'type/epidural_dice_mean', 'lesion/sensitivity_medium'} < alone
+        assert {'lesion/precision', 'lesion/sensitivity_medium'} < alone
+        assert {'type/epidural_dice_mean', 'type/epidural_sensitivity'} < alone
         assert all(math.isnan(figures[name].low) for name in alone)
         # Others have one, of which each draw is a value.
         figure = figures['patient/authors_dice']
@@ -110,10 +111,13 @@ def test_volumes_in_ml():
 
 
 def test_sizes_of_lesions_include_their_lower_bound():
-    rows = [record('049', 1, 1, 0, 0, true_lesions='499:1 500:1 1999:1 2000:1')]
+    lesions = '499:1 500:1 1999:0 2000:1'
+    rows = [record('049', 1, 1, 0, 0, true_lesions=lesions, predicted_lesions=lesions)]
     figures = summary.lesion_figures(cohort_of(rows))
-    cases = [figures[f'lesion/sensitivity_{size}'].cases for size in ('small', 'medium', 'large')]
-    assert cases == [1, 2, 1]
+    for name in ('sensitivity', 'precision'):
+        of_sizes = [figures[f'lesion/{name}_{size}'] for size in ('small', 'medium', 'large')]
+        assert [(figure.cases, figure.value) for figure in of_sizes] == [(1, 1), (2, 0.5), (1, 1)]
+    assert value(figures, 'lesion/false_positives_per_slice_medium') == 1
 
 
 @pytest.fixture(scope='module')
@@ -274,7 +278,9 @@ class TestExtremes:
 
 
 def test_patient_table():
-    table = summary.patient_table(cohort_of(without_scores(LITERAL))).set_index('patient')
+    rows = without_scores(LITERAL)
+    rows[0]['predicted_lesions'] = '6:1 2:0'
+    table = summary.patient_table(cohort_of(rows)).set_index('patient')
     assert table.loc['049', ['slices', 'hemorrhage_slices', 'tp', 'fp', 'fn']].tolist() == [
         *(2, 2, 4, 2, 12)
     ]
@@ -282,7 +288,7 @@ def test_patient_table():
     assert table['types'].tolist() == ['', 'Epidural', '']
     assert table['volume_error_px'].tolist() == [-10, 0, 3]
     lesions = table[['true_lesions', 'found_lesions', 'false_lesions']]
-    assert lesions.to_numpy().tolist() == [[3, 1, 0], [1, 1, 0], [0, 0, 1]]
+    assert lesions.to_numpy().tolist() == [[3, 1, 1], [1, 1, 0], [0, 0, 1]]
     # A healthy patient with a false positive has no Dice; without probabilities areas score.
     assert np.isnan(table.loc['051', ['volume_dice', 'authors_dice']].astype(float)).all()
     assert table['score'].tolist() == [6, 5, 3]
