@@ -22,6 +22,7 @@ from scipy.spatial import cKDTree
 from cranium.slices import IGNORE_INDEX
 
 Labels = NDArray[Any]
+Counts = Any  # an int, or an array of int64 or float64; float32 is not exact beyond 2**24
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
@@ -84,36 +85,33 @@ def count_pixels(
     return PixelCounts(tp, fp, fn, total - tp - fp - fn)
 
 
-def dice(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> FloatArray:
+def dice(tp: Counts, fp: Counts, fn: Counts) -> FloatArray:
     """Dice similarity coefficient, ``2 TP / (2 TP + FP + FN)``; nan where both masks are empty.
 
     L. R. Dice, Ecology 26(3):297-302, 1945, doi:10.2307/1932409.
     """
-    tp, fp, fn = _as_floats(tp, fp, fn)
     return _ratio(2 * tp, 2 * tp + fp + fn)
 
 
-def iou(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> FloatArray:
+def iou(tp: Counts, fp: Counts, fn: Counts) -> FloatArray:
     """Intersection over union, ``TP / (TP + FP + FN)``; nan where both masks are empty.
 
     P. Jaccard, New Phytologist 11(2):37-50, 1912, doi:10.1111/j.1469-8137.1912.tb05611.x.
     """
-    tp, fp, fn = _as_floats(tp, fp, fn)
     return _ratio(tp, tp + fp + fn)
 
 
-def precision(tp: ArrayLike, fp: ArrayLike) -> FloatArray:
+def precision(tp: Counts, fp: Counts) -> FloatArray:
     """Share of what was predicted that is true, ``TP / (TP + FP)``; nan without a prediction."""
-    tp, fp = _as_floats(tp, fp)
     return _ratio(tp, tp + fp)
 
 
-def sensitivity(tp: ArrayLike, fn: ArrayLike) -> FloatArray:
+def sensitivity(tp: Counts, fn: Counts) -> FloatArray:
     """Share of what is true that was found (recall; mmseg's ``Acc``), ``TP / (TP + FN)``."""
     return precision(tp, fn)
 
 
-def specificity(tn: ArrayLike, fp: ArrayLike) -> FloatArray:
+def specificity(tn: Counts, fp: Counts) -> FloatArray:
     """Share of the negatives that was called negative, ``TN / (TN + FP)``."""
     return precision(tn, fp)
 
@@ -308,16 +306,11 @@ def expected_calibration_error(gaps: FloatArray, num_pixels: ArrayLike) -> Float
     Returns:
         ndarray: float64 of shape (...), 0 to 1; nan without pixels.
     """
-    return _ratio(np.abs(gaps).sum(axis=-1), *_as_floats(num_pixels))
+    return _ratio(np.abs(gaps).sum(axis=-1), num_pixels)
 
 
 def _bin(probability: Labels, bins: int) -> NDArray[np.intp]:
     return np.minimum((probability * bins).astype(np.intp), bins - 1)
-
-
-def _as_floats(*arrays: ArrayLike) -> tuple[FloatArray, ...]:
-    """Float64, so that sums of many pixels do not lose any (float32 does from 2**24 on)."""
-    return tuple(np.asarray(array, np.float64) for array in arrays)
 
 
 def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> FloatArray:

@@ -234,7 +234,7 @@ def read_slices(file: str | Path) -> pd.DataFrame:
     """
     try:
         text = pd.read_csv(file, dtype=str, keep_default_na=False)
-        cells = {name: text[name].to_numpy(object) for name in COLUMNS}
+        cells = {name: text[name].to_numpy(object, copy=True) for name in COLUMNS}
         for name in _FLOATS:
             cells[name][cells[name] == ''] = 'nan'
         # NumPy's conversion is exact, which that of pandas is not.
