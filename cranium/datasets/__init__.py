@@ -7,7 +7,7 @@ import cranium.engine  # noqa: F401  (before anything of mmseg)
 
 from .alignment import AlignHead
 from .cranium_dataset import CraniumDataset
-from .intensity import DistortWindow
+from .intensity import DistortHU, WindowCT
 from .masks import LoadMask
 from .paste import PasteHemorrhage
 from .progressive import ProgressiveResizing
@@ -18,9 +18,10 @@ __all__ = [
     'AlignHead',
     'BalancedSampler',
     'CraniumDataset',
-    'DistortWindow',
+    'DistortHU',
     'LoadMask',
     'LoadScan',
     'PasteHemorrhage',
     'ProgressiveResizing',
+    'WindowCT',
 ]

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import mmcv
 import numpy as np
-from mmcv.transforms import Compose
+from mmcv.transforms import Compose, LoadImageFromFile
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
 from cranium.manifest import MANIFEST, read_manifest
-from cranium.slices import parse_slice_name, patient_name
+from cranium.slices import PIXEL_MM, parse_slice_name, patient_name
 
 from .masks import PREPARE, CheckLabels
 from .sample import Sample, SliceFiles
@@ -33,6 +33,7 @@ _FROM_MANIFEST = (
     'head_x',
     'head_y',
     'head_angle',
+    'pixel_mm',
 )
 
 
@@ -68,8 +69,8 @@ class CraniumDataset(BaseSegDataset):
         FileNotFoundError: A folder, the ``ann_file``, an image that it names or a mask is missing,
             or the folder holds no image.
         CraniumError: A file is not named ``<patient>_<slice>``, a wanted patient is not there,
-            ``reduce_zero_label`` is set, the pipeline loads gray images from files that hold both
-            windows, or (when a sample is loaded) a mask holds another value than 0 and 1.
+            ``reduce_zero_label`` is set, the pipeline loads images of gray values from files of
+            HU, or (when a sample is loaded) a mask holds another value than 0 and 1.
     """
 
     METAINFO = dict(  # noqa: RUF012  (mmengine's protocol)
@@ -103,8 +104,8 @@ class CraniumDataset(BaseSegDataset):
         """List the slices and check that all files are there.
 
         Returns:
-            list[dict]: ``BaseSegDataset``'s records with ``patient`` and ``slice`` and, from the
-            manifest, ``hemorrhage``, ``head_center`` and ``head_angle``.
+            list[dict]: ``BaseSegDataset``'s records with ``patient``, ``slice`` and ``pixel_mm``
+            and, from the manifest, ``hemorrhage``, ``head_center`` and ``head_angle``.
         """
         self._check_folders()
         data_list: list[dict[str, Any]] = super().load_data_list()
@@ -115,11 +116,12 @@ class CraniumDataset(BaseSegDataset):
         known = self._read_manifest()
         for record in data_list:
             in_tree = osp.relpath(record['img_path'], self.data_root or '.')
+            record['pixel_mm'] = PIXEL_MM
             record.update(known.get(in_tree) or self._parse(record['img_path']))
         if not self.ann_file:
             data_list.sort(key=lambda record: (record['patient'], record['slice']))
         self._check_files(data_list)
-        self._check_windows(data_list[0]['img_path'])
+        self._check_gray(data_list[0]['img_path'])
         self._list_scans(data_list)
         return self._keep_patients(data_list)
 
@@ -271,15 +273,14 @@ class CraniumDataset(BaseSegDataset):
                     msg = f'{record[key]} is missing; expected the {what}{of}: `{PREPARE}`'
                     raise FileNotFoundError(msg)
 
-    def _check_windows(self, path: str) -> None:
-        steps = self.pipeline.transforms
-        if all(getattr(step, 'color_type', None) != 'grayscale' for step in steps):
+    def _check_gray(self, path: str) -> None:
+        steps = (*self.load.transforms, *self.pipeline.transforms)
+        if not any(isinstance(step, LoadImageFromFile) for step in steps):
             return
-        image = _decode(fileio.get(path, backend_args=self.backend_args))
-        if image.ndim == 3 and (image[..., 0] != image[..., 1]).any():
+        if _decode(fileio.get(path, backend_args=self.backend_args)).dtype != np.uint8:
             msg = (
-                f'{path} holds the brain and the bone window, which loading it as grayscale would '
-                f'blend into one; expected one window: `{PREPARE} --window brain --overwrite`'
+                f'{path} holds Hounsfield units in 16 bits, of which LoadImageFromFile would keep '
+                f'8; expected gray values: `{PREPARE} --window brain --overwrite`'
             )
             raise CraniumError(msg)
 
@@ -294,16 +295,23 @@ class CraniumDataset(BaseSegDataset):
 
 
 def _record(
-    patient: str, slice: int, hemorrhage_pixels: int, x: float, y: float, angle: float
+    patient: str,
+    slice: int,
+    hemorrhage_pixels: int,
+    x: float,
+    y: float,
+    angle: float,
+    pixel_mm: float,
 ) -> dict[str, Any]:
     record = dict(patient=patient, slice=slice, hemorrhage=hemorrhage_pixels > 0)
+    record['pixel_mm'] = PIXEL_MM if isnan(pixel_mm) else pixel_mm
     if isnan(angle):
         return record
     return record | dict(head_center=None if isnan(x) else (x, y), head_angle=angle)
 
 
-def _decode(content: bytes) -> NDArray[np.uint8]:
-    image: NDArray[np.uint8] = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
+def _decode(content: bytes) -> NDArray[Any]:
+    image: NDArray[Any] = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
     return image
 
 

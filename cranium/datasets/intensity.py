@@ -1,5 +1,6 @@
-"""Random changes of gray values."""
+"""Random changes of Hounsfield units, and the windows of them that a network sees."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,72 +10,136 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
+from cranium.errors import CraniumError
+from cranium.windows import BRAIN, Window
+
 from .sample import Sample
 
-_PIVOT = 0.4  # of the window, between brain and blood: the gray value that contrast keeps
+_PIVOT_HU = 30  # brain, which a slope keeps
+_THICK_WEIGHT = 0.25  # of each neighbour, at most
 
 
 @TRANSFORMS.register_module()
 @dataclass(eq=False)
-class DistortWindow(BaseTransform):
-    """Change brightness, contrast and gamma of the brain window, blur it, add noise.
+class DistortHU(BaseTransform):
+    """Change soft tissue as another scanner would: offset, slope, thicker slices, blur, noise.
 
-    mmseg's PhotoMetricDistortion goes through hue and saturation, which a gray image has none of;
-    here the first three are one table of 256 entries, which keeps air (0). The bone window, which
-    shows the skull, stays as it is; the neighbours change alike, but each gets its own noise.
-    Comes after ``AlignHead``, or after ``LoadScan`` alone.
+    The slices of the stack change alike, but each gets its own noise. The whole range, which shows
+    the skull, stays as it is; or it shows no more than a brain window does, so that a network
+    learns to do without. Comes after ``AlignHead``, or after ``LoadScan`` alone.
 
     Args:
-        brightness (float): Standard deviation of the shift, as a share of the window. Defaults
-            to 0.04.
-        contrast (float): Standard deviation of the logarithm of the factor. Defaults to 0.12.
-        gamma (float): Standard deviation of the logarithm of the exponent. Defaults to 0.12.
-        curve_prob (float): Probability of these three. Defaults to 0.8.
-        blur_px (tuple): Range of the Gaussian's standard deviation in pixels of the whole slice.
-            Defaults to (1, 3).
+        offset_hu (float): Standard deviation. Defaults to 4.
+        slope (float): Standard deviation of the logarithm of the factor by which the distance to
+            30 HU grows. Defaults to 0.1.
+        curve_prob (float): Probability of these two. Defaults to 0.8.
+        thick_prob (float): Probability of mixing the slice with those beside it, each with up to a
+            quarter of the weight. Defaults to 0.
+        blur_mm (tuple): Range of the Gaussian's standard deviation. Defaults to (0.36, 1.08).
         blur_prob (float): Defaults to 0.3.
-        noise (float): Largest standard deviation, as a share of the window. Defaults to 0.06.
+        noise_hu (float): Largest standard deviation. Defaults to 7.
         noise_prob (float): Defaults to 0.5.
+        no_bone_prob (float): Probability of clipping the whole range to the brain window.
+            Defaults to 0.15.
     """
 
-    brightness: float = 0.04
-    contrast: float = 0.12
-    gamma: float = 0.12
+    offset_hu: float = 4.0
+    slope: float = 0.1
     curve_prob: float = 0.8
-    blur_px: tuple[float, float] = (1.0, 3.0)
+    thick_prob: float = 0.0
+    blur_mm: tuple[float, float] = (0.36, 1.08)
     blur_prob: float = 0.3
-    noise: float = 0.06
+    noise_hu: float = 7.0
     noise_prob: float = 0.5
+    no_bone_prob: float = 0.15
 
     def transform(self, results: Sample) -> Sample:
-        """Change the gray values; type and shape are kept."""
-        *channels, bone = cv2.split(results['img'])
-        # One channel below the other: OpenCV is fastest on an image of one channel.
-        brains: NDArray[Any] = np.concatenate(channels)
+        """Change ``img``, which becomes float32."""
+        *stack, whole_range = cv2.split(results['img'])
+        # One slice below the other: OpenCV is fastest on an image of one channel.
+        soft: NDArray[Any] = np.concatenate(stack).astype(np.float32)
+        slices = np.split(soft, len(stack))  # views
         if np.random.random() < self.curve_prob:
-            brains = cv2.LUT(brains, self._draw_curve())
+            slope = np.exp(np.random.normal(0, self.slope))
+            soft *= slope
+            soft += _PIVOT_HU * (1 - slope) + np.random.normal(0, self.offset_hu)
+        if np.random.random() < self.thick_prob:
+            _thicken(slices, np.random.uniform(0, _THICK_WEIGHT))
         if np.random.random() < self.blur_prob:
-            sigma = np.random.uniform(*self.blur_px) / results.get('slice_px_per_px', 1)
-            for image in np.split(brains, len(channels)):
+            sigma = np.random.uniform(*self.blur_mm) / results['img_pixel_mm']
+            for image in slices:
                 cv2.GaussianBlur(image, (0, 0), sigma, dst=image)
         if np.random.random() < self.noise_prob:
-            brains = _add_noise(brains, 255 * np.random.uniform(0, self.noise))
-        results['img'] = cv2.merge([*np.split(brains, len(channels)), bone])
+            soft += _noise(soft.shape, np.random.uniform(0, self.noise_hu))
+        if np.random.random() < self.no_bone_prob:
+            whole_range = np.clip(whole_range, BRAIN.low, BRAIN.high)
+        results['img'] = cv2.merge([*slices, whole_range.astype(np.float32)])
         return results
 
-    def _draw_curve(self) -> NDArray[np.uint8]:
-        """A table from old to new gray values."""
-        factor, exponent = np.exp(np.random.normal(0, (self.contrast, self.gamma)))
-        gray = np.linspace(0, 1, 256) ** exponent
-        gray = (gray - _PIVOT) * factor + _PIVOT + np.random.normal(0, self.brightness)
-        table: NDArray[np.uint8] = np.clip(255 * gray, 0, 255).round().astype(np.uint8)
-        table[0] = 0
-        return table
+
+def _thicken(slices: Sequence[NDArray[np.float32]], weight: float) -> None:
+    """Mix the middle slice with those beside it, in place."""
+    middle = len(slices) // 2
+    if middle:
+        slices[middle][:] *= 1 - 2 * weight
+        slices[middle][:] += weight * (slices[middle - 1] + slices[middle + 1])
 
 
-def _add_noise(image: NDArray[Any], deviation: float) -> NDArray[Any]:
+def _noise(shape: tuple[int, ...], deviation: float) -> NDArray[Any]:
     # OpenCV draws three times as fast as NumPy; its seed comes from np.random as all else does.
     cv2.setRNGSeed(np.random.randint(2**31))
-    noise: NDArray[Any] = np.empty(image.shape, np.int16)
+    noise: NDArray[Any] = np.empty(shape, np.float32)
     cv2.randn(noise, np.zeros(1), np.full(1, deviation))
-    return cv2.add(image, noise, dtype=cv2.CV_8U)
+    return noise
+
+
+@TRANSFORMS.register_module()
+@dataclass(eq=False)
+class WindowCT(BaseTransform):
+    """Turn HU into the channels that the network sees: CT windows, as on a radiologist's screen.
+
+    Comes after all that reads HU.
+
+    Args:
+        views (Sequence[dict]): Windows in the order of the channels, each with ``level`` and
+            ``width`` in HU and the ``planes`` that are shown in it: 'stack', the slice and its
+            neighbours as soft tissue (the default), 'middle', of these the slice alone, or 'range',
+            the slice over its whole range.
+
+    Raises:
+        CraniumError: A view has other keys, another word for the planes, or no width.
+
+    Examples:
+        >>> import numpy as np
+        >>> hu = np.array([[[10, 40, 70, 1500]]], np.int16)
+        >>> views = [dict(level=40, width=120), dict(level=700, width=3200, planes='range')]
+        >>> WindowCT(views)(dict(img=hu))['img'].tolist()
+        [[[63.75, 127.5, 191.25, 191.25]]]
+    """
+
+    views: Sequence[dict[str, Any]]
+
+    def __post_init__(self) -> None:  # noqa: D105
+        for view in self.views:
+            rest = {key: value for key, value in view.items() if key != 'planes'}
+            if (
+                set(rest) != {'level', 'width'}
+                or rest['width'] <= 0
+                or view.get('planes', 'stack') not in ('stack', 'middle', 'range')
+            ):
+                msg = f'WindowCT cannot show {view}; expected dict(level=HU, width=HU, planes=NAME)'
+                raise CraniumError(f"{msg}, NAME being 'stack', 'middle' or 'range'")
+
+    def transform(self, results: Sample) -> Sample:
+        """Make ``img`` float32 from 0 to 255, one channel for each plane of each view."""
+        *stack, whole_range = cv2.split(results['img'])
+        planes = {'stack': stack, 'middle': [stack[len(stack) // 2]], 'range': [whole_range]}
+        channels = []
+        for view in self.views:
+            window = Window(view['level'], view['width'])
+            for plane in planes[view.get('planes', 'stack')]:
+                gray = np.subtract(plane, window.low, dtype=np.float32)
+                gray *= 255 / window.width
+                channels.append(np.clip(gray, 0, 255, out=gray))
+        results['img'] = cv2.merge(channels)
+        return results

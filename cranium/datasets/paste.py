@@ -10,14 +10,21 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from cranium.head import head_to_slice_affine, shrink, shrunk_to_whole_affine, warp
+from cranium.head import (
+    head_to_slice_affine,
+    make_warp,
+    shrink,
+    shrunk_to_whole_affine,
+    warp_hu,
+)
 
 from .masks import Box, LoadMask
 from .sample import Sample, neighbors
 
-_TISSUE = (38, 230)  # gray values of the brain window that are neither air, fat, fluid nor bone
-_FEATHER_PX = 2.4  # standard deviation of the edge's fading, in pixels of the whole slice
-_MARGIN = 4  # pixels of a shrunk slice around a bleed, to fade in
+_TISSUE_HU = (-2, 88)  # neither air, fat, fluid nor bone
+_FEATHER_MM = 0.86  # standard deviation of the edge's fading
+_RING_MM = 4.0  # around a bleed: what its contrast is measured to, and where it fades
+_FAINTEST_HU = 3  # of a contrast; stretching one below would show noise
 
 
 @TRANSFORMS.register_module()
@@ -31,21 +38,28 @@ class PasteHemorrhage(BaseTransform):
     Neighbouring slices get what the donor's neighbours show. (Cut and paste for instance
     segmentation: Dwibedi et al., ICCV 2017; Ghiasi et al., CVPR 2021.)
 
+    A bleed keeps its contrast, its mean HU minus that of the soft tissue around it, or gets another
+    one: faint bleeds are rare, and the ones that are missed. Where no soft tissue is around it, it
+    keeps its HU.
+
     Comes after ``LoadScan`` and ``LoadMask``, which must be among the ``load`` transforms of the
     data set: the donor goes through them as well.
 
     Args:
         prob (float): Probability of pasting on a slice without hemorrhage; half of it on one that
             has some. Defaults to 1.
-        strength (tuple): Range of the weight of the donor's gray values. Defaults to (0.6, 1.0).
-        shift_px (float): Standard deviation of a shift, in pixels of the whole slice. Defaults
-            to 8.
+        contrast_prob (float): Probability of another contrast. Defaults to 0.
+        contrast_hu (tuple): Its range. Defaults to (5, 40).
+        strength (tuple): Range of the weight of the bleed's HU. Defaults to (0.6, 1.0).
+        shift_mm (float): Standard deviation of a shift. Defaults to 2.9.
         rotate_deg (float): Standard deviation of a rotation about the head's centre. Defaults to 5.
     """
 
     prob: float = 1.0
+    contrast_prob: float = 0.0
+    contrast_hu: tuple[float, float] = (5.0, 40.0)
     strength: tuple[float, float] = (0.6, 1.0)
-    shift_px: float = 8.0
+    shift_mm: float = 2.9
     rotate_deg: float = 5.0
     _load_mask: LoadMask = field(default_factory=lambda: LoadMask(cache=True), init=False)
 
@@ -61,41 +75,65 @@ class PasteHemorrhage(BaseTransform):
         to_whole = shrunk_to_whole_affine(factor)
         shrunk_to_donor = np.linalg.inv(to_whole) @ to_donor @ to_whole
         # Only where the bleed is and where it comes to is anything computed.
-        source = _box(reduce(lambda one, other: cv2.max(one, other), masks), factor)
+        margin = max(round(_RING_MM / results['img_pixel_mm']), 1)
+        source = _box(reduce(lambda one, other: cv2.max(one, other), masks), factor, margin)
         target = _reached(source, shrunk_to_donor, results['img'].shape[:2])
-        windows = results['img'][target][..., : len(masks)]  # the bone window keeps its own skull
-        if not windows.size:
+        host = results['img'][target][..., : len(masks)]  # the whole range keeps its own skull
+        if not host.size:
             return results  # beyond the edge
         inside = _scale(source, factor)
         bleeds = [(mask[inside] == 1) * np.uint8(255) for mask in masks]
 
-        from_target, size = shrunk_to_donor @ _origin(target), windows.shape[:2]
-        gray = warp(donor['img'], from_target, size)[..., : len(masks)]
+        from_target, size = shrunk_to_donor @ _origin(target), host.shape[:2]
+        hu = warp_hu(make_warp(from_target, size), donor['img'])[..., : len(masks)]
         from_target = np.linalg.inv(_origin(source)) @ from_target
-        covered = warp(shrink(cv2.merge(bleeds), factor), from_target, size)
-        tissue = self._blend(windows, gray, covered.reshape(windows.shape), factor)
+        covered = make_warp(from_target, size)(shrink(cv2.merge(bleeds), factor))
+        covered = covered.reshape(host.shape)
+        tissue = self._blend(
+            host, self._match(hu, host, covered, margin), covered, results['img_pixel_mm']
+        )
 
         target = _scale(target, factor)
         from_target = np.linalg.inv(_origin(inside)) @ to_donor @ _origin(target)
         _label(results['gt_seg_map'][target], bleeds[middle], from_target, tissue[..., middle])
         return results
 
-    def _blend(
-        self, windows: NDArray[Any], gray: NDArray[Any], covered: NDArray[Any], factor: int
-    ) -> NDArray[np.bool_]:
-        """Blend gray values into windows where a bleed covers them.
+    def _match(
+        self, donor: NDArray[Any], host: NDArray[Any], covered: NDArray[Any], radius: int
+    ) -> NDArray[Any]:
+        """HU of the donor, (height, width, slices), moved to the host's, its bleed at a contrast.
 
-        All are (height, width, windows) uint8, ``covered`` from 0 to 255; the first is changed in
-        place.
+        Args:
+            donor (ndarray): Its HU on the host's grid.
+            host (ndarray): HU, of the same shape.
+            covered (ndarray): uint8, of the same shape, where the bleed is: 0 to 255.
+            radius (int): Width of the ring around the bleed in pixels.
+        """
+        square = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+        ring = (cv2.dilate(covered, square).reshape(covered.shape) > 0) & (covered == 0)
+        bleed = donor[covered > 127]
+        around_donor, around_host = donor[ring & _is_tissue(donor)], host[ring & _is_tissue(host)]
+        if not (bleed.size and around_donor.size and around_host.size):
+            return donor
+        contrast, factor = bleed.mean() - around_donor.mean(), 1.0
+        if contrast > _FAINTEST_HU and np.random.random() < self.contrast_prob:
+            factor = np.random.uniform(*self.contrast_hu) / contrast
+        matched: NDArray[Any] = (donor - around_donor.mean()) * factor + around_host.mean()
+        return matched
+
+    def _blend(
+        self, host: NDArray[Any], hu: NDArray[Any], covered: NDArray[Any], pixel_mm: float
+    ) -> NDArray[np.bool_]:
+        """Blend HU into the host's, in place, where a bleed covers them.
 
         Returns:
             ndarray: Which pixels could take it.
         """
         share = covered.astype(np.float32) / 255
-        faded = cv2.GaussianBlur(share, (0, 0), _FEATHER_PX / factor).reshape(share.shape)
-        tissue: NDArray[np.bool_] = (windows >= _TISSUE[0]) & (windows <= _TISSUE[1])
+        faded = cv2.GaussianBlur(share, (0, 0), _FEATHER_MM / pixel_mm).reshape(share.shape)
+        tissue = _is_tissue(host)
         weight = np.maximum(share, faded) * np.random.uniform(*self.strength) * tissue
-        windows[:] = (1 - weight) * windows + weight * gray + 0.5
+        host[:] = np.rint((1 - weight) * host + weight * hu)
         return tissue
 
     def _read_masks(self, donor: Sample) -> list[NDArray[Any]]:
@@ -113,13 +151,18 @@ class PasteHemorrhage(BaseTransform):
     def _draw_host_to_donor(self, host: Sample, donor: Sample) -> NDArray[np.float64]:
         """(3, 3), from pixels of the host's whole slice to those of the donor's."""
         angle = np.radians(np.random.normal(0, self.rotate_deg))
-        x, y = np.random.normal(0, self.shift_px, 2)
+        x, y = np.random.normal(0, self.shift_mm, 2)
         side = np.random.choice((-1, 1))
         cos, sin = np.cos(angle), np.sin(angle)
         jitter = np.array([[side * cos, -side * sin, x], [sin, cos, y], [0, 0, 1]])
         to_host, to_donor = _pose(host), _pose(donor)
         affine: NDArray[np.float64] = to_donor @ jitter @ np.linalg.inv(to_host)
         return affine
+
+
+def _is_tissue(hu: NDArray[Any]) -> NDArray[np.bool_]:
+    tissue: NDArray[np.bool_] = (hu >= _TISSUE_HU[0]) & (hu <= _TISSUE_HU[1])
+    return tissue
 
 
 def _label(
@@ -132,25 +175,28 @@ def _label(
     size = truth.shape[:2]
     taken: NDArray[Any] = np.ascontiguousarray(tissue, np.uint8)
     taken = cv2.resize(taken, size[::-1], interpolation=cv2.INTER_NEAREST)
-    truth[(warp(bleed, to_bleed, size) > 127) & (taken > 0)] = 1
+    truth[(make_warp(to_bleed, size)(bleed) > 127) & (taken > 0)] = 1
 
 
 def _pose(sample: Sample) -> NDArray[np.float64]:
-    """(3, 3), from pixels relative to the centre of an upright head to those of the whole slice."""
+    """(3, 3), from mm about the centre of an upright head to pixels of the whole slice."""
     center = sample['head_center']
     assert center is not None  # LoadScan sees to it
-    return head_to_slice_affine(center, sample['head_angle'], 1.0, (1, 1))
+    return head_to_slice_affine(center, sample['head_angle'], 1 / sample['pixel_mm'], (1, 1))
 
 
-def _box(mask: NDArray[Any], factor: int) -> Box:
+def _box(mask: NDArray[Any], factor: int, margin: int) -> Box:
     """Rows and columns of the shrunk slice with all that is not 0, and a margin."""
     x, y, width, height = cv2.boundingRect(mask)
-    return _span(y, height, mask.shape[0], factor), _span(x, width, mask.shape[1], factor)
+    return (
+        _span(y, height, mask.shape[0], factor, margin),
+        _span(x, width, mask.shape[1], factor, margin),
+    )
 
 
-def _span(start: int, length: int, end: int, factor: int) -> slice:
-    last = (start + length) // factor + _MARGIN
-    return slice(max(start // factor - _MARGIN, 0), min(last, end // factor))
+def _span(start: int, length: int, end: int, factor: int, margin: int) -> slice:
+    last = (start + length) // factor + margin
+    return slice(max(start // factor - margin, 0), min(last, end // factor))
 
 
 def _reached(source: Box, to_source: NDArray[np.float64], size: tuple[int, int]) -> Box:

@@ -29,6 +29,7 @@ class Sample(TypedDict, total=False):
     patient: str
     slice: int  # its number; for LoadScan and PasteHemorrhage, as is `scan`
     scan: Mapping[int, SliceFiles]  # the patient's slices in this folder by number, ascending
+    pixel_mm: float  # side of a pixel of the whole slice, assumed where unknown; also by LoadScan
     progress: float  # share of the training that is over, 0 to 1; for ProgressiveResizing
     draw_donor: 'Callable[[], Sample]'  # loads a slice with hemorrhage; for PasteHemorrhage
     # By CraniumDataset from the manifest, else by LoadScan; for AlignHead and PasteHemorrhage:
@@ -37,14 +38,16 @@ class Sample(TypedDict, total=False):
     # By ProgressiveResizing, for LoadScan and AlignHead:
     coarsening: int  # whole factor by which pixels are larger than the config says
     # By LoadScan; transforms after it change `img`, and AlignHead `img_shape`:
-    img: NDArray[Any]  # (H, W, C) uint8: brain windows, lowest neighbour first, then bone window
+    img: NDArray[Any]  # (H, W, C) int16 HU: the slice stack as soft tissue, clipped, the lowest
+    # neighbour first, then the slice itself over its whole range. By DistortHU float32, by WindowCT
+    # the views that the network sees, float32 from 0 to 255
+    img_pixel_mm: float  # side of a pixel of `img`, which AlignHead changes
     img_shape: tuple[int, int]  # of `img`; for mmseg
     ori_shape: tuple[int, int]  # of the whole slice; for AlignedEncoderDecoder
     shrink: int  # for PasteHemorrhage and AlignHead
     # By LoadMask; PasteHemorrhage changes it, AlignHead resamples it from the whole slice to `img`:
     gt_seg_map: NDArray[Any]  # (H, W) uint8: 0, 1, or 255 to ignore
     # By AlignHead:
-    slice_px_per_px: float  # side of a pixel of `img` in pixels of the whole slice; DistortWindow
     head_to_slice_affine: NDArray[np.float64]  # (3, 3), from `img` to the whole slice; for
     # AlignedEncoderDecoder
 

@@ -1,4 +1,4 @@
-"""Loading a slice with both windows and its neighbours."""
+"""Loading a slice in Hounsfield units with its neighbours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,27 +13,35 @@ from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
 from cranium.head import ANGLE_SLICES, head_angle, head_center, shrink, shrunk_to_whole_affine
+from cranium.slices import PIXEL_MM
+from cranium.windows import BONE, BRAIN, decode_hu
 
 from .sample import Sample, SliceFiles, neighbors
 
-PREPARE = 'cranium prepare --window brain-bone'
+PREPARE = 'cranium prepare --window hu'
+SOFT_HU = (-100, 200)
+"""The range of soft tissue: beyond it are fat and air, and bone."""
 
 
 @TRANSFORMS.register_module()
 @dataclass(eq=False)
 class LoadScan(BaseTransform):
-    """Load both windows of a slice, the brain windows beside it, and the pose of the head.
+    """Load a slice in HU, the slices beside it, and the pose of the head.
 
-    Writes ``img``, ``shrink``, ``ori_shape`` and ``img_shape`` (see ``Sample``), and
-    ``head_center`` and ``head_angle`` unless the manifest has told them. A slice that comes without
-    ``scan`` stands for its own neighbours.
+    The slice stack is clipped to soft tissue (-100 to 200 HU) before it is shrunk: the mean of
+    brain and bone would be that of blood. After it comes the slice itself over its whole range.
+
+    Writes ``img``, ``img_pixel_mm``, ``shrink``, ``ori_shape`` and ``img_shape`` (see ``Sample``),
+    and ``pixel_mm``, ``head_center`` and ``head_angle`` unless the manifest has told them. A slice
+    that comes without ``scan`` stands for its own neighbours, as does one that comes as an array
+    of HU, (H, W), in ``img``.
 
     Args:
         neighbors (int): Slices on each side; see :func:`~cranium.datasets.sample.neighbors`.
             Defaults to 1.
         shrink (int): Whole factor by which slices are shrunk. Defaults to 2.
         cache_slices (int): Slices that each process keeps in memory, the last ones that were used:
-            0.2 MB each for slices of 650x650 that are shrunk by 2. A few dozen let a test read
+            0.4 MB each for slices of 650x650 that are shrunk by 2. A few dozen let a test read
             each slice of a scan once; as many as there are slices let a training. Defaults to 64.
     """
 
@@ -48,35 +56,43 @@ class LoadScan(BaseTransform):
 
         Raises:
             FileNotFoundError: A slice cannot be read.
-            CraniumError: A slice does not hold both windows, or neighbours differ in size.
+            CraniumError: A slice is not stored in HU, or neighbours differ in size.
         """
-        path = results['img_path']
-        number = results.get('slice', 0)
-        scan = results.get('scan') or {number: SliceFiles(path, None)}
         factor = self.shrink * results.get('coarsening', 1)
-        this = self._read(path, factor)
-        brains = []
-        for neighbor in neighbors(scan, number, self.neighbors):
-            brain = self._read(neighbor.image, factor).brain
-            if brain.shape != this.brain.shape:
-                msg = f'{neighbor.image} is of another size than {path}; prepare the slices again'
-                raise CraniumError(msg)
-            brains.append(brain)
-        results['img'] = cv2.merge([*brains, this.bone])
+        stack, scan = self._load_stack(results, factor)
+        this = stack[self.neighbors]
+        results['img'] = cv2.merge([*(each.soft for each in stack), this.range])
         results['shrink'] = factor
         results['ori_shape'] = this.shape
-        results['img_shape'] = this.brain.shape
+        results['img_shape'] = this.soft.shape
+        results['img_pixel_mm'] = factor * results.setdefault('pixel_mm', PIXEL_MM)
         if 'head_angle' not in results:
             results['head_center'] = this.center
-            results['head_angle'] = self._angle(scan, factor)
+            results['head_angle'] = self._angle(scan, factor) if scan else head_angle([this.gray])
         if results['head_center'] is None:
             height, width = this.shape
             results['head_center'] = (width - 1) / 2, (height - 1) / 2
         return results
 
+    def _load_stack(
+        self, results: Sample, factor: int
+    ) -> 'tuple[list[_Slice], Mapping[int, SliceFiles]]':
+        """The slice and its neighbours, the lowest first, and the scan, {} for an array."""
+        if 'img' in results:
+            return [_Slice.of(_check_hu(results['img']), factor)] * (2 * self.neighbors + 1), {}
+        path, number = results['img_path'], results.get('slice', 0)
+        scan = results.get('scan') or {number: SliceFiles(path, None)}
+        files = neighbors(scan, number, self.neighbors)
+        stack = [self._read(file.image, factor) for file in files]
+        for file, each in zip(files, stack):
+            if each.shape != stack[self.neighbors].shape:
+                msg = f'{file.image} is of another size than {path}; prepare the slices again'
+                raise CraniumError(msg)
+        return stack, scan
+
     def _read(self, path: str, factor: int) -> '_Slice':
         key = path, factor
-        found = self._slices.pop(key, None) or _Slice.read(path, factor)
+        found = self._slices.pop(key, None) or _Slice.of(_read_hu(path), factor)
         self._slices[key] = found  # the last one used comes last
         if len(self._slices) > self.cache_slices:
             del self._slices[next(iter(self._slices))]
@@ -88,8 +104,7 @@ class LoadScan(BaseTransform):
         key = paths[0], factor
         if key not in self._angles:
             spread = np.unique(np.linspace(0, len(paths) - 1, 2 * ANGLE_SLICES).astype(int))
-            means = [self._read(paths[index], factor).mean for index in spread]
-            self._angles[key] = head_angle(means)
+            self._angles[key] = head_angle([self._read(paths[i], factor).gray for i in spread])
         return self._angles[key]
 
 
@@ -98,41 +113,54 @@ class _Slice:
     """A slice as it is kept.
 
     Attributes:
-        brain (ndarray): (H, W) uint8, shrunk.
-        bone (ndarray): (H, W) uint8, shrunk.
+        soft (ndarray): (H, W) int16, soft tissue in HU, shrunk.
+        range (ndarray): (H, W) int16, all HU, shrunk.
         shape (tuple): Height and width of the whole slice.
         factor (int): By which it was shrunk.
     """
 
-    brain: NDArray[Any]
-    bone: NDArray[Any]
+    soft: NDArray[np.int16]
+    range: NDArray[np.int16]
     shape: tuple[int, int]
     factor: int
 
     @classmethod
-    def read(cls, path: str, factor: int) -> '_Slice':
-        image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-        if image is None:
-            raise FileNotFoundError(f'{path} cannot be read as an image; `{PREPARE}` writes it')
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            msg = (
-                f'{path} has the shape {image.shape} and type {image.dtype}; expected both windows '
-                f'in the 8-bit channels brain, bone, brain, as `{PREPARE}` writes them'
-            )
-            raise CraniumError(msg)
-        brain, bone = (shrink(np.ascontiguousarray(image[..., i]), factor) for i in (0, 1))
-        return cls(brain, bone, image.shape[:2], factor)
+    def of(cls, hu: NDArray[np.int16], factor: int) -> '_Slice':
+        soft = np.clip(hu, *SOFT_HU)
+        return cls(shrink(soft, factor), shrink(hu, factor), hu.shape, factor)
 
     @cached_property
     def center(self) -> tuple[float, float] | None:
         """The head's (x, y) in pixels of the whole slice."""
-        found = head_center(self.brain)
+        found = head_center(BRAIN.to_gray(self.soft))
         if found is None:
             return None
         x, y, _ = shrunk_to_whole_affine(self.factor) @ [*found, 1]
         return float(x), float(y)
 
     @property
-    def mean(self) -> NDArray[Any]:
-        """(H, W) uint8, of both windows."""
-        return cv2.addWeighted(self.brain, 0.5, self.bone, 0.5, 0)
+    def gray(self) -> NDArray[Any]:
+        """(H, W) uint8, the mean of brain and bone window."""
+        return cv2.addWeighted(BRAIN.to_gray(self.soft), 0.5, BONE.to_gray(self.range), 0.5, 0)
+
+
+def _read_hu(path: str) -> NDArray[np.int16]:
+    image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise FileNotFoundError(f'{path} cannot be read as an image; `{PREPARE}` writes it')
+    if image.ndim != 2 or image.dtype != np.uint16:
+        msg = (
+            f'{path} has the shape {image.shape} and type {image.dtype}; expected 16-bit gray, '
+            f'HU + 32768: `{PREPARE} --overwrite` writes it'
+        )
+        raise CraniumError(msg)
+    return decode_hu(np.asarray(image, np.uint16))
+
+
+def _check_hu(image: NDArray[Any]) -> NDArray[np.int16]:
+    """Take an array of HU as it is, rounded to whole ones."""
+    if image.ndim != 2 or image.dtype == np.uint8:
+        msg = f'an image has the shape {image.shape} and type {image.dtype}; expected HU, (H, W)'
+        raise CraniumError(msg)
+    limits = np.iinfo(np.int16)
+    return np.asarray(np.clip(np.rint(image), limits.min, limits.max), np.int16)

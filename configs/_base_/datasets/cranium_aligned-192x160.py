@@ -1,8 +1,8 @@
-# Brain and bone window in head space, at 2.9 pixels of a slice to one of the aligned image.
+# Hounsfield units in head space, 1.044 mm to a pixel.
 # Prepare: cranium prepare --window hu
 _base_ = './cranium_512x512.py'
 
-align = dict(type='AlignHead', size=(192, 160), slice_px_per_px=2.9)
+align = dict(type='AlignHead', size=(192, 160), pixel_mm=1.044)
 pack = dict(
     type='PackSegInputs',
     meta_keys=('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'head_to_slice_affine'),
@@ -12,24 +12,29 @@ augment = dict(
     rotate_deg=7.0,
     scale=0.08,
     shear=0.04,
-    shift_px=9.0,
-    elastic_px=9.0,
+    shift_mm=3.24,
+    elastic_mm=3.24,
     elastic_prob=0.6,
     coverage=(0.05, 0.95),
 )
 load_scan = dict(type='LoadScan', neighbors=1)
 load_mask = dict(type='LoadMask', cache=True)
-paste = dict(type='PasteHemorrhage')
-distort = dict(type='DistortWindow')
+paste = dict(type='PasteHemorrhage', contrast_prob=0.5)
+distort = dict(type='DistortHU')
+# The channels of the network: three slices in the brain window, the middle one in the bone window.
+window = dict(
+    type='WindowCT',
+    views=[dict(level=40, width=120), dict(level=700, width=3200, planes='range')],
+)
 train_load = [
     # Three quarters of the iterations, which take a quarter of the time of the others.
     dict(type='ProgressiveResizing', share=0.75),
-    dict(**load_scan, cache_slices=2048),  # 430 MB
+    dict(**load_scan, cache_slices=2048),  # 870 MB
     load_mask,
 ]
-train_pipeline = [paste, dict(**align, **augment), distort, pack]
+train_pipeline = [paste, dict(**align, **augment), distort, window, pack]
 # The mask after AlignHead: predictions are compared with it on its own grid.
-test_pipeline = [load_scan, align, dict(type='LoadMask'), pack]
+test_pipeline = [load_scan, align, window, dict(type='LoadMask'), pack]
 train_dataloader = dict(
     batch_size=8,
     num_workers=1,

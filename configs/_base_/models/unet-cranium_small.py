@@ -1,4 +1,4 @@
-# A U-Net of 16 base channels (0.6 M parameters) for slices in the frame of the head.
+# A U-Net of 16 base channels (0.6 M parameters) for slices in head space.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='AlignedEncoderDecoder',
