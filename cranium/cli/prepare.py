@@ -52,6 +52,12 @@ PATH = click.Path(path_type=Path)
     default='drop',
     help='Slices with hemorrhage but no mask: left out, or kept with mask 255.',
 )
+@click.option(
+    '--errata',
+    type=click.Choice(['apply', 'ignore']),
+    default='apply',
+    help='Known faults of the download: corrected in scans that show them, or left as they are.',
+)
 @click.option('--jobs', type=click.IntRange(min=1), help='Processes.  [default: one per core]')
 @click.option('--overwrite', is_flag=True, help='Replace a tree that has other options or changes.')
 @click.option('--check', is_flag=True, help='Only verify the tree in --out.')
@@ -89,14 +95,16 @@ def command(
         print_findings(out)
         return
     chosen = Options(splits_file=splits, **drawn, **options)
-    plan = make_plan(read_raw(find_source(source)), chosen)
-    if dry_run:
-        refuse_loss(plan, out, overwrite)
-        outcome = 'nothing written (dry run)'
-    else:
-        with workers(jobs, len(plan.slices)), progress_bar(len(plan.slices)) as progress:
-            written = write_plan(plan, out, overwrite=overwrite, progress=progress)
-        outcome = f'{written} slices written'
+    raw = read_raw(find_source(source))
+    with workers(jobs, len(raw.slices)):
+        plan = make_plan(raw, chosen)
+        if dry_run:
+            refuse_loss(plan, out, overwrite)
+            outcome = 'nothing written (dry run)'
+        else:
+            with progress_bar(len(plan.slices)) as progress:
+                written = write_plan(plan, out, overwrite=overwrite, progress=progress)
+            outcome = f'{written} slices written'
     header = ['split', 'patients', 'slices', 'hemorrhage patients', 'hemorrhage slices']
     rows = [[split, *numbers.values()] for split, numbers in plan.counts().items()]
     click.echo(markdown_table(header, rows))

@@ -25,9 +25,10 @@ REFERENCE_GRAY = 110
 """Gray value of the brain window, between brain and blood, at which the windows are compared."""
 
 _GRAY_TOLERANCE = 0.5  # of the bone window; 6 HU
-_LEAST_CORRELATION = 0.98
+LEAST_CORRELATION = 0.98
 _BLOCK = 10  # pixels of a block that JPEG noise is averaged over
 _LARGEST_OFFSET = 4  # slices
+_GRAYS = np.arange(256, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class WindowCheck:
     @property
     def same_slices(self) -> bool:
         """Whether pairs show the same slice, as far as can be told."""
-        return not self.correlation < _LEAST_CORRELATION
+        return not self.correlation < LEAST_CORRELATION
 
     @property
     def same_windows(self) -> bool:
@@ -92,7 +93,7 @@ def find_offset(brains: Mapping[int, Image], bones: Mapping[int, Image]) -> int 
         if pairs:
             found[offset] = check_windows(spread(pairs)).correlation
     best = max(found, key=lambda offset: np.nan_to_num(found[offset], nan=-1), default=None)
-    return best if best is not None and found[best] >= _LEAST_CORRELATION else None
+    return best if best is not None and found[best] >= LEAST_CORRELATION else None
 
 
 def spread(items: Sequence[Item], count: int = SLICES) -> list[Item]:
@@ -116,19 +117,29 @@ def _bone_gray(pairs: Sequence[tuple[Image, Image]]) -> float:
 def _soft_tissue(brain: Image, bone: Image) -> NDArray[np.float64]:
     """Means of both windows, (2, n), over blocks in which the brain window is not saturated."""
     height, width = (length // _BLOCK for length in brain.shape)
-    shape = (height, _BLOCK, width, _BLOCK)
-    one, two = (x[: height * _BLOCK, : width * _BLOCK].reshape(shape) for x in (brain, bone))
-    inside = (one.min((1, 3)) > 20) & (one.max((1, 3)) < 235)
-    return np.stack([one.mean((1, 3))[inside], two.mean((1, 3))[inside]])
+    if min(height, width) == 0:
+        return np.empty((2, 0))
+    brain, bone = (x[: height * _BLOCK, : width * _BLOCK] for x in (brain, bone))
+    rows = brain.reshape(height, _BLOCK, width * _BLOCK)
+    lowest = rows.min(1).reshape(height, width, _BLOCK).min(2)
+    highest = rows.max(1).reshape(height, width, _BLOCK).max(2)
+    inside = (lowest > 20) & (highest < 235)
+    means = [
+        cv2.resize(x.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)[inside]
+        for x in (brain, bone)
+    ]
+    return np.asarray(means, np.float64)
 
 
 def _correlation(brain_gray: Image, bone_gray: Image, brain: Window, bone: Window) -> float:
     """Correlation of both windows in HU, over what both show, at a quarter of the size."""
+    if min(brain_gray.shape) < 4:
+        return np.nan
     views = []
     for gray, window in ((brain_gray, brain), (bone_gray, bone)):
-        hu = np.clip(window.to_hu(gray), brain.low, brain.high).astype(np.float32)
+        hu = cv2.LUT(gray, np.clip(window.to_hu(_GRAYS), brain.low, brain.high).astype(np.float32))
         small = cv2.resize(hu, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-        views.append(np.asarray(small, np.float32).ravel())
+        views.append(np.asarray(small, np.float64).ravel())
     if min(np.ptp(view) for view in views) == 0:
         return np.nan
     return float(np.corrcoef(views[0], views[1])[0, 1])

@@ -29,6 +29,14 @@ class Erratum:
     bone: Window = BONE
     bone_offset: int = 0
 
+    @property
+    def note(self) -> str:
+        """What the manifest says of a slice that was corrected."""
+        if self.bone_offset:
+            return f'erratum: bone window of slice n{self.bone_offset:+d}'
+        windows = [f'{window.low:g} to {window.high:g}' for window in (self.brain, self.bone)]
+        return f'erratum: windows of {" and ".join(windows)} HU'
+
 
 @lru_cache(maxsize=1)
 def read_errata() -> dict[str, Erratum]:

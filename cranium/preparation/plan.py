@@ -8,6 +8,7 @@ from typing import Any
 
 from cranium.preparation.images import MASK_THRESHOLD
 from cranium.preparation.raw import NO_BONE, RawDataset, RawSlice
+from cranium.preparation.scans import ScanCheck, check_scans, correct, refuse_mask_faults
 from cranium.preparation.splits import make_splits
 from cranium.slices import UNLABELLED
 from cranium.splits import ROLES, SLICE_WARNING, Splits, count, read_splits
@@ -28,6 +29,8 @@ class Options:
         mask_threshold (int): A mask pixel above it is hemorrhage. Defaults to 127.
         unlabelled (str): ``drop`` leaves out slices that have hemorrhage but no mask, ``keep``
             writes them with a mask of 255, which mmseg ignores. Defaults to ``drop``.
+        errata (str): ``apply`` corrects the known faults of scans that show them, ``ignore`` leaves
+            them as they are. Defaults to ``apply``.
     """
 
     split: str = 'patient'
@@ -38,11 +41,21 @@ class Options:
     window: str = 'brain'
     mask_threshold: int = MASK_THRESHOLD
     unlabelled: str = 'drop'
+    errata: str = 'apply'
 
     @property
     def recipe(self) -> dict[str, Any]:
         """What decides the pixels of an image and its mask, apart from their sources."""
-        return {'window': self.window, 'mask_threshold': self.mask_threshold}
+        return {
+            'window': self.window,
+            'mask_threshold': self.mask_threshold,
+            'errata': self.errata,
+        }
+
+    @property
+    def apply_errata(self) -> bool:
+        """Whether known faults are corrected."""
+        return self.errata == 'apply'
 
 
 @dataclass(frozen=True)
@@ -54,12 +67,14 @@ class Plan:
         options (Options): How.
         splits (Splits): The folds.
         slices (list[RawSlice]): Every slice, written or left out, by patient and number.
+        scans (list[ScanCheck]): What was found in each scan.
     """
 
     raw: RawDataset
     options: Options
     splits: Splits
     slices: list[RawSlice]
+    scans: list[ScanCheck]
 
     @property
     def left_out(self) -> Counter[str]:
@@ -77,6 +92,7 @@ class Plan:
     def remarks(self) -> list[str]:
         """Say, a line each, what whoever uses this tree has to know."""
         remarks = [f'slices left out ({why}): {number}' for why, number in self.left_out.items()]
+        remarks += filter(None, (scan.remark(self.options.apply_errata) for scan in self.scans))
         notes = Counter(note for item in self.slices for note in item.notes)
         remarks += [f'unusual slices ({note}): {number}' for note, number in sorted(notes.items())]
         if self.raw.rows_without_image:
@@ -97,13 +113,14 @@ class Plan:
 
 
 def make_plan(raw: RawDataset, options: Options) -> Plan:
-    """Decide what goes where; reads no pixels and writes nothing.
+    """Check the scans, correct what is known of them and decide what goes where; writes nothing.
 
     The folds are drawn over all slices, so that they do not depend on the window or on which
     slices are left out.
 
     Raises:
         CraniumError: Folds that this download cannot fill; see :mod:`cranium.preparation.splits`.
+            Files that cannot be read, and masks that cannot be hemorrhage.
     """
     cases = [item.case for item in raw.slices]
     if options.splits_file is not None:
@@ -111,12 +128,14 @@ def make_plan(raw: RawDataset, options: Options) -> Plan:
     else:
         splits = make_splits(cases, options.split, options.folds, options.seed)
     roles = splits.roles(options.fold, cases)
+    scans = check_scans(raw, options.mask_threshold)
+    refuse_mask_faults(scans)
     slices = []
-    for item in raw.slices:
+    for item in correct(raw.slices, scans) if options.apply_errata else raw.slices:
         reason = _why_left_out(item, options)
         split = '' if reason else roles[item.name]
         slices.append(dataclasses.replace(item, split=split, left_out=reason))
-    return Plan(raw, options, splits, slices)
+    return Plan(raw, options, splits, slices, scans)
 
 
 def _why_left_out(item: RawSlice, options: Options) -> str:

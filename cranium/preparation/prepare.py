@@ -1,11 +1,9 @@
 """Writing the tree that mmseg trains on: a scan at a time, then its records."""
 
 import json
-import signal
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
-from itertools import groupby
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +24,7 @@ from cranium.manifest import (
 )
 from cranium.preparation.hounsfield import combine
 from cranium.preparation.images import decode_gray, encode_png, uniform_png
+from cranium.preparation.parallel import each_scan
 from cranium.preparation.plan import Options, Plan
 from cranium.preparation.raw import NO_BONE, RawSlice
 from cranium.preparation.source import Source
@@ -37,7 +36,6 @@ from cranium.preparation.tree import (
     read_dataset_json,
     refuse_foreign,
     sha256,
-    signals_handled,
     staging,
     write_file,
 )
@@ -87,7 +85,9 @@ def write_plan(
                 for kind in (IMAGES, MASKS):
                     (new / kind / split).mkdir(parents=True)
             rows: list[dict[str, Any]] = []
-            for scan in _run(plan, new):
+            people = plan.raw.people
+            work = partial(_write_scan, plan.raw.source, plan.options, new, people)
+            for scan in each_scan(work, plan.slices):
                 rows += scan
                 progress(len(scan))
             manifest = pd.DataFrame(rows)
@@ -133,31 +133,17 @@ def refuse_loss(plan: Plan, out: Path, overwrite: bool) -> None:
         raise CraniumError(f'{msg}; add --splits {out / SPLITS} to keep them, or --overwrite')
 
 
-def _run(plan: Plan, new: Path) -> Iterator[list[dict[str, Any]]]:
-    """Write all scans, wherever joblib is told to; yield each scan's rows, in order."""
-    from joblib import Parallel, delayed  # slow to import
-
-    people = defaultdict(lambda: (np.nan, ''), plan.raw.people)
-    scans = groupby(plan.slices, key=lambda item: item.patient)
-    # Processes that start now ignore Ctrl-C: it is for this one, which then ends them.
-    with signals_handled(signal.SIG_IGN, signal.SIGINT):
-        results = Parallel(batch_size=1, return_as='generator')(
-            delayed(_write_scan)(plan.raw.source, plan.options, new, list(scan), *people[patient])
-            for patient, scan in scans
-        )
-    try:
-        yield from results
-    except BrokenExecutor as error:
-        msg = 'a worker process died, perhaps for lack of memory; run again with fewer --jobs'
-        raise CraniumError(msg) from error
-
-
 def _write_scan(
-    source: Source, options: Options, new: Path, scan: Sequence[RawSlice], age: float, sex: str
+    source: Source,
+    options: Options,
+    new: Path,
+    people: Mapping[str, tuple[float, str]],
+    scan: Sequence[RawSlice],
 ) -> list[dict[str, Any]]:
     """Write one patient's slices to a new tree; return their rows of the manifest."""
     cv2.setNumThreads(1)  # as it is scans that are worked on in parallel
     rows, views = [], []
+    age, sex = people.get(scan[0].patient, (np.nan, ''))
     for item in scan:
         row = {
             **EMPTY_ROW,
@@ -176,7 +162,7 @@ def _write_scan(
             written, view = _write_slice(source, options, new, item)
             row |= written
             views.append(view)
-            if options.window == 'hu' and item.bone is None:
+            if item.bone is None and (options.window == 'hu' or not _as_usual(item)):
                 low, high = item.brain_window.low, item.brain_window.high
                 notes[notes.index(NO_BONE)] += f': saturated at {low:g} and {high:g} HU'
             if item.mask and not row['hemorrhage_pixels']:
@@ -234,19 +220,26 @@ def _write_slice(
 
 def _sources(item: RawSlice, window: str) -> list[str]:
     """Name the members that an image is made from."""
-    if window == 'hu':
-        return [item.brain, item.bone] if item.bone else [item.brain]
-    return [getattr(item, window)]
+    if window != 'hu' and _as_usual(item):
+        return [getattr(item, window)]
+    return [item.brain, item.bone] if item.bone else [item.brain]
+
+
+def _as_usual(item: RawSlice) -> bool:
+    return (item.brain_window, item.bone_window) == (BRAIN, BONE)
 
 
 def _render(
     item: RawSlice, window: str, pixels: Sequence[NDArray[np.uint8]]
 ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], list[NDArray[np.uint8]]]:
     """Make the pixels that are stored, and the gray views in which the head can be seen."""
-    if window != 'hu':
+    if window != 'hu' and _as_usual(item):
         return pixels[0], [pixels[0]]
     brain, bone = pixels[0], pixels[1] if item.bone else None
     hu = combine(brain, bone, item.brain_window, item.bone_window)
+    if window != 'hu':
+        gray = (BRAIN if window == 'brain' else BONE).to_gray(hu)
+        return gray, [gray]
     shown = [BRAIN, BONE] if item.bone else [BRAIN]  # without it, air would not be black in BONE
     return encode_hu(hu), [view.to_gray(hu) for view in shown]
 
@@ -285,6 +278,11 @@ def _dataset_json(plan: Plan, manifest: 'pd.DataFrame', new: Path) -> str:
         'splits': {
             split: {**numbers, 'hemorrhage_pixels': int(pixels[split])}
             for split, numbers in plan.counts().items()
+        },
+        'scans': {
+            check.patient: check.figures(options.apply_errata)
+            for check in plan.scans
+            if check.remark(options.apply_errata)
         },
         'left_out': dict(sorted(plan.left_out.items())),
         'unusual': dict(sorted(notes.items())),

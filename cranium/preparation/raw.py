@@ -17,6 +17,7 @@ from cranium.windows import BONE, BRAIN, Window
 DEMOGRAPHICS = 'patient_demographics.csv'
 
 NO_BONE = 'no bone window'
+ON_CLEAN = 'mask on a slice that the diagnosis calls clean'
 
 _MEMBER = re.compile(
     rf'{PATIENTS}/(\d{{1,9}})/(brain|bone)/(\d{{1,9}})(_HGE_Seg)?\.jpe?g', re.IGNORECASE | re.ASCII
@@ -164,7 +165,7 @@ def _raw_slice(
     if diagnosis is None:
         notes.append('no row in the diagnosis')
     if mask and not hemorrhage:
-        notes.append('mask on a slice that the diagnosis calls clean')
+        notes.append(ON_CLEAN)
     if mask and (misfit := _misfit(source, brain, mask)):
         notes.append(misfit)
         # What was drawn there is lost, so that the slice is unlabelled and not background.
