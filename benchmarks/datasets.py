@@ -16,6 +16,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from cranium.datasets.sampler import Draw
+from cranium.windows import BRAIN, decode_hu
 
 PREFIX = dict(img_path='images/train', seg_map_path='masks/train')
 # Samples a second are told by both.
@@ -88,7 +89,9 @@ def _build(config: str | Path, source: str | Path | None, **kwargs: dict) -> Bas
 def _write_as_predecessor(record: dict, folder: Path) -> None:
     for key, kind in (('img_path', 'images'), ('seg_map_path', 'masks')):
         pixels = np.asarray(Image.open(record[key]))
-        image = Image.fromarray(pixels if pixels.ndim == 2 else pixels[..., 0].copy())
+        if pixels.dtype == np.uint16:
+            pixels = BRAIN.to_gray(decode_hu(pixels))
+        image = Image.fromarray(pixels)
         target = folder / kind / 'train' / Path(record[key]).name
         target.parent.mkdir(parents=True, exist_ok=True)
         (image.convert('RGB') if kind == 'images' else image).save(target)

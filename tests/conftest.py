@@ -10,6 +10,8 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from cranium.windows import BRAIN, encode_hu
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 TINY_UNET = ROOT / 'tests/tiny_unet.py'  # trains in seconds
@@ -67,11 +69,10 @@ def write_tree(tree: Path, train: int = 8, val: int = 3) -> Path:
     return tree
 
 
-def write_both_windows(tree: Path) -> None:
-    """Make the gray images of a tree those of `--window brain-bone`."""
+def write_hu(tree: Path) -> None:
+    """Make the gray images of a tree those of `--window hu`."""
     for path in tree.glob('images/*/*.png'):
-        brain = np.asarray(Image.open(path))
-        Image.fromarray(np.stack([brain, brain // 2, brain], axis=-1)).save(path)
+        Image.fromarray(encode_hu(BRAIN.to_hu(np.asarray(Image.open(path))))).save(path)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from tests.conftest import ROOT, run_command, write_both_windows
+from tests.conftest import ROOT, run_command, write_hu
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').glob('*.py'))
 PREDECESSORS = {
@@ -58,7 +58,7 @@ def shrink(config: Config, tree, work_dir) -> None:
             if step.type == 'Resize':
                 step.scale = (64, 64)
             if step.type == 'AlignHead':
-                step.size, step.slice_px_per_px = (64, 64), 1.0
+                step.size, step.pixel_mm = (64, 64), 0.36
             if step.type == 'LoadScan':
                 step.shrink = 1
     if config.optim_wrapper.type == 'AmpOptimWrapper':  # mmengine has it for GPUs alone
@@ -71,7 +71,7 @@ def shrink(config: Config, tree, work_dir) -> None:
 def test_two_iterations_and_a_validation(path, tree, tmp_path):
     config = Config.fromfile(path)
     if 'load' in config.train_dataloader.dataset:
-        write_both_windows(tree)
+        write_hu(tree)
     shrink(config, tree, tmp_path)
     config.experiment_name = path.stem
     Runner.from_cfg(config).train()
@@ -90,7 +90,7 @@ def test_opening_comment_names_the_file_in_its_commands(path):
 ABLATION = """
 _base_ = '{base}'
 steps = [step for step in _base_.train_pipeline if step.type != 'PasteHemorrhage']
-steps = [dict(step, blur_prob=0) if step.type == 'DistortWindow' else step for step in steps]
+steps = [dict(step, blur_prob=0) if step.type == 'DistortHU' else step for step in steps]
 train_dataloader = dict(dataset=dict(pipeline=steps))
 default_hooks = dict(ema=dict(momentum=0.999))
 """
@@ -106,7 +106,7 @@ def test_an_ablation_names_steps_by_their_type(tmp_path):
     assert [step.type for step in before if step.type != 'PasteHemorrhage'] == [
         step.type for step in after
     ]
-    assert [step.blur_prob for step in after if step.type == 'DistortWindow'] == [0]
+    assert [step.blur_prob for step in after if step.type == 'DistortHU'] == [0]
     assert config.default_hooks.ema.momentum == 0.999
 
 
@@ -145,7 +145,6 @@ def test_predecessors_experiments(name, lr):
         ['--split', 'authors', '--fold', '2'],
         ['--split', 'slice'],
         ['--window', 'bone'],
-        ['--window', 'hu'],
     ],
     ids=' '.join,
 )

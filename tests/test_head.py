@@ -12,8 +12,9 @@ from cranium.head import (
     make_warp,
     shrink,
     shrunk_to_whole_affine,
-    warp,
+    warp_hu,
 )
+from cranium.windows import BRAIN
 
 
 def head(angle=0.0, center=(160, 170), size=(325, 325)):
@@ -26,6 +27,12 @@ def head(angle=0.0, center=(160, 170), size=(325, 325)):
     image[np.hypot((np.abs(across) - 15) / 7, along / 25) < 1] = 40
     image[np.hypot(across / 12, (along + 122) / 12) < 1] = 70
     return image.astype(np.uint8)
+
+
+def hu_head(*args, **kwargs):
+    """The same in HU, in air."""
+    gray = head(*args, **kwargs)
+    return np.where(gray > 0, BRAIN.to_hu(gray), np.int16(-1000))
 
 
 def test_center_of_an_off_centre_head():
@@ -82,10 +89,9 @@ def test_affine_by_hand():
 @given(angle=st.integers(-44, 44), x=st.integers(140, 180), y=st.integers(140, 180))
 def test_aligned_head_is_its_own_mirror_image(angle, x, y):
     image, size = cv2.GaussianBlur(head(angle, (x, y)), (0, 0), 2), (192, 160)
-    upright = warp(image, head_to_slice_affine((x, y), angle, 1.45, size), size)
-    mirrored = warp(
-        image, head_to_slice_affine((x, y), angle, 1.45, size, np.diag([-1, 1, 1])), size
-    )
+    upright = make_warp(head_to_slice_affine((x, y), angle, 1.45, size), size)(image)
+    flip = np.diag([-1, 1, 1])
+    mirrored = make_warp(head_to_slice_affine((x, y), angle, 1.45, size, flip), size)(image)
     assert np.abs(upright.astype(int) - mirrored).mean() < 1
     assert np.abs(mirrored.astype(int) - upright[:, ::-1]).mean() < 1
 
@@ -101,8 +107,25 @@ def test_a_displacement_moves_what_is_read():
 def test_without_a_displacement_both_ways_of_resampling_agree():
     image, matrix = head(20), head_to_slice_affine((160, 170), 20, 1.3, (64, 64))
     smooth = cv2.GaussianBlur(image, (0, 0), 3)
-    still = make_warp(matrix, (64, 64), np.zeros((2, 64, 64), np.float32))(smooth)
-    assert np.abs(warp(smooth, matrix, (64, 64)).astype(int) - still).max() <= 3
+    still = make_warp(matrix, (64, 64), np.zeros((2, 64, 64), np.float32))
+    assert np.abs(make_warp(matrix, (64, 64))(smooth).astype(int) - still(smooth)).max() <= 3
+
+
+@pytest.mark.parametrize('displacement', [None, np.zeros((2, 4, 4), np.float32)])
+@pytest.mark.parametrize('channels', [2, 6])
+def test_beyond_the_edge_of_a_slice_is_air(displacement, channels):
+    """Half a pixel into each: the first is half outside."""
+    image = np.full((3, 3, channels), 40, np.int16)
+    shift = np.array([[1, 0, -1.5], [0, 1, 0], [0, 0, 1.0]])
+    moved = warp_hu(make_warp(shift, (4, 4), displacement), image)
+    assert moved.dtype == np.int16
+    assert moved[0, :, -1].tolist() == [-1000, -480, 40, 40]
+    assert (moved[..., 0] == moved[..., -1]).all() and (moved[3] == -1000).all()
+
+
+def test_hu_keep_their_whole_range():
+    image = np.array([[-32768, -2000, 0, 3000, 32767]], np.int16)
+    assert np.array_equal(warp_hu(make_warp(np.eye(3), (1, 5)), image), image)
 
 
 def test_shrink_takes_means_of_whole_blocks():

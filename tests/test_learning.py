@@ -28,7 +28,7 @@ def train(tree, work_dir) -> float:
 
 @pytest.fixture(scope='module')
 def tree(tmp_path_factory):
-    """Both windows of data/sample, prepared."""
+    """HU of data/sample, prepared."""
     tree = tmp_path_factory.mktemp('sample')
     prepare = ['python', 'tools/prepare_dataset.py', '--source', 'data/sample', '--out', tree]
     run_command(*prepare, '--window', 'hu')

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import datasets as benchmark
-from tests.conftest import ROOT, TINY_UNET, run_command, write_both_windows, write_slice
+from cranium.windows import BRAIN, encode_hu
+from tests.conftest import ROOT, TINY_UNET, run_command, write_hu, write_slice
 
 PREDECESSOR = ROOT / 'configs/_base_/datasets/cranium_512x512.py'
 
@@ -21,12 +22,12 @@ def test_table(tree):
 
 
 def test_coarse_draws_are_timed_by_themselves(tree, tmp_path):
-    write_both_windows(tree)
+    write_hu(tree)
     config = tmp_path / 'config.py'
     steps = [
         dict(type='ProgressiveResizing'),
         dict(type='LoadScan', shrink=1),
-        dict(type='AlignHead', size=(64, 32), slice_px_per_px=1.0),
+        dict(type='AlignHead', size=(64, 32), pixel_mm=0.36),
         dict(type='PackSegInputs'),
     ]
     config.write_text(f"_base_ = ['{TINY_UNET}']\ntrain_pipeline = {steps}\n")
@@ -64,12 +65,12 @@ def test_both_load_the_same_slices_as_often(tree, monkeypatch):
     assert [name for _, *name in counted] == 2 * [['049', n] for n in (1, 1, 4, 4, 8, 8)]
 
 
-@pytest.mark.parametrize('channels', [1, 3], ids=['gray', 'brain, bone, brain'])
-def test_files_of_the_predecessor(tmp_path, channels):
+@pytest.mark.parametrize('window', ['brain', 'hu'])
+def test_files_of_the_predecessor(tmp_path, window):
     rng = np.random.default_rng(0)
-    brain, bone = rng.integers(0, 255, (2, 20, 30), dtype=np.uint8)
+    brain = 17 * rng.integers(0, 16, (20, 30), dtype=np.uint8)  # 8 HU each
     mask = rng.integers(0, 2, (20, 30), dtype=np.uint8)
-    image = brain if channels == 1 else np.stack([brain, bone, brain], axis=2)
+    image = brain if window == 'brain' else encode_hu(BRAIN.to_hu(brain))
     write_slice(tmp_path / 'data', 'train', '049_001', image, mask)
     record = {
         key: str(tmp_path / f'data/{kind}/train/049_001.png')

@@ -10,7 +10,7 @@ from PIL import Image
 from cranium.cli import cranium
 from cranium.errors import CraniumError
 from cranium.visualization.overlay import COLOURS, PREDICTION, TRUTH
-from tests.conftest import ROOT, write_both_windows
+from tests.conftest import ROOT
 from tests.test_tools.commands import save_masks
 
 CONFIG = ROOT / 'configs/unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py'
@@ -61,18 +61,17 @@ def test_contact_sheet(tmp_path):
 
 
 @pytest.fixture(scope='module')
-def both_windows(tmp_path_factory):
+def hu_tree(tmp_path_factory):
     tree = tmp_path_factory.mktemp('prepared') / 'tree'
     source = ROOT / 'data/sample'
-    done = run('prepare', '--source', source, '--out', tree)
+    done = run('prepare', '--source', source, '--window', 'hu', '--out', tree)
     assert done.exit_code == 0, done.output
-    write_both_windows(tree)
     return tree
 
 
-def test_the_recommended_pipeline(both_windows, tmp_path):
+def test_the_recommended_pipeline(hu_tree, tmp_path):
     out = tmp_path / 'pipeline.png'
-    done = run('pipeline', CONFIG, '--data', both_windows, '--out', out, '--count', 2)
+    done = run('pipeline', CONFIG, '--data', hu_tree, '--out', out, '--count', 2)
     assert f'2 slices in {out}\n' in done.output
     pixels = np.asarray(Image.open(out))
     assert pixels.shape[0] == 612 and pixels.shape[1] > 1500  # two rows of at least six

@@ -15,7 +15,7 @@ from cranium.datasets import CraniumDataset
 from cranium.datasets.sampler import Draw
 from cranium.errors import CraniumError
 from cranium.manifest import COLUMNS, write_manifest
-from tests.conftest import run_command, write_slice
+from tests.conftest import run_command, write_hu, write_slice
 
 PIPELINE = [
     dict(type='LoadImageFromFile'),
@@ -144,17 +144,17 @@ def test_list_that_names_a_missing_image(tree):
         build(tree, ann_file='nowhere.txt')
 
 
-@pytest.mark.parametrize('channels, refused', [((60, 60, 60), False), ((60, 90, 60), True)])
-def test_gray_pipeline_refuses_two_windows(tree, channels, refused):
-    gray = [dict(type='LoadImageFromFile', color_type='grayscale'), *PIPELINE[1:]]
+@pytest.mark.parametrize('color_type', ['color', 'grayscale'])
+def test_a_pipeline_for_gray_values_refuses_hu(tree, color_type):
+    pipeline = [dict(type='LoadImageFromFile', color_type=color_type), *PIPELINE[1:]]
+    assert len(build(tree, pipeline=pipeline)[0]['inputs']) == (3 if color_type == 'color' else 1)
+    write_hu(tree)
     file = tree / 'images/train/049_001.png'
-    Image.new('RGB', (64, 64), channels).save(file)
-    build(tree)  # in colour all is well
-    if refused:
-        with pytest.raises(CraniumError, match=f'{file} holds .*--window brain --overwrite'):
-            build(tree, pipeline=gray)
-    else:
-        assert build(tree, pipeline=gray)[0]['inputs'].shape[0] == 1
+    with pytest.raises(CraniumError, match=f'{file} holds .*--window brain --overwrite'):
+        build(tree, pipeline=pipeline)
+    with pytest.raises(CraniumError, match=f'{file} holds .*--window brain --overwrite'):
+        build(tree, pipeline=pipeline[1:], load=pipeline[:1])
+    build(tree, pipeline=[dict(type='LoadScan')])
 
 
 @pytest.fixture
@@ -165,6 +165,7 @@ def manifest(tree):
         | dict(patient='049', slice=number, image=f'images/train/049_{number:03d}.png', age=1.0)
         | dict(hemorrhage_pixels=7 * (number == 5), head_angle=-3.0)
         | dict(head_x=np.nan if number == 6 else 10.5, head_y=np.nan if number == 6 else 20.0)
+        | dict(pixel_mm=np.nan if number == 3 else 0.5)
         for number in range(1, 8)
     ]
     left_out = rows[0] | dict(image='', slice=9)
@@ -177,6 +178,8 @@ def test_the_manifest_tells_what_is_known_of_a_slice(tree, manifest):
     assert [i['slice'] for i in info] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert info[4]['head_center'] == (10.5, 20.0) and info[4]['head_angle'] == -3
     assert info[5]['head_center'] is None and info[5]['head_angle'] == -3
+    # Of slice 3 it is not known, and 8 was added by hand.
+    assert [i['pixel_mm'] for i in info] == [0.5, 0.5, 0.36, 0.5, 0.5, 0.5, 0.5, 0.36]
     assert 'head_angle' not in info[7]  # not in the manifest: somebody added it by hand
     for number in range(1, 8):
         (tree / f'masks/train/049_{number:03d}.png').write_bytes(b'not read')

@@ -13,7 +13,7 @@ from cranium.datasets import (
     ProgressiveResizing,
 )
 from cranium.datasets import sampler as module
-from tests.conftest import write_both_windows
+from tests.conftest import write_hu
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,12 @@ def test_the_share_is_that_of_any_training_and_no_batch_is_mixed(
 
 def test_in_a_pipeline_batches_change_their_size_and_donors_theirs(tree):
     """With a bleed pasted on every slice, at both resolutions."""
-    write_both_windows(tree)
+    write_hu(tree)
     dataset = CraniumDataset(
         data_root=str(tree),
         data_prefix=dict(img_path='images/train', seg_map_path='masks/train'),
         load=[ProgressiveResizing(0.5), LoadScan(shrink=1), LoadMask(cache=True)],
-        pipeline=[PasteHemorrhage(), AlignHead(size=(64, 48), slice_px_per_px=1.0)],
+        pipeline=[PasteHemorrhage(), AlignHead(size=(64, 48), pixel_mm=0.36)],
     )
     sampler = BalancedSampler(dataset, seed=0)
     sampler.max_iters, sampler.draws_per_iter = 4, 2

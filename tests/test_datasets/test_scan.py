@@ -7,22 +7,23 @@ import pytest
 from cranium.datasets import LoadScan
 from cranium.datasets.sample import SliceFiles
 from cranium.errors import CraniumError
-from tests.test_head import head
+from cranium.windows import decode_hu, encode_hu
+from tests.test_head import hu_head
 
 
-def write(path, brain, bone):
-    cv2.imwrite(str(path), np.stack([brain, bone, brain], axis=-1))
+def write(path, hu):
+    cv2.imwrite(str(path), encode_hu(hu))
     return SliceFiles(str(path), None)
 
 
 @pytest.fixture
 def scan(tmp_path):
-    """Four slices of 130x130, whose brain windows hold 10, 20, 30, 40 in a corner."""
+    """Four slices of 130x130 with 10, 20, 30, 40 HU in a corner."""
     found = {}
     for number in range(1, 5):
-        image = cv2.resize(head(9), (130, 130))
-        image[:20, :20] = 10 * number
-        found[number] = write(tmp_path / f'049_{number:03d}.png', image, image // 2)
+        hu = cv2.resize(hu_head(9), (130, 130))
+        hu[:20, :20] = 10 * number
+        found[number] = write(tmp_path / f'049_{number:03d}.png', hu)
     return found
 
 
@@ -46,20 +47,40 @@ def corners(results):
     return results['img'][2, 2].tolist()
 
 
-def test_neighbours_and_bone_are_channels(scan):
+def test_the_stack_and_the_slice_itself_are_channels(scan):
     results = load(scan, 2)
     assert results['img'].shape == (65, 65, 4)
-    assert corners(results) == [10, 20, 30, 10]
+    assert results['img'].dtype == np.int16
+    assert corners(results) == [10, 20, 30, 20]
     assert results['ori_shape'] == (130, 130)
     assert results['img_shape'] == (65, 65)
     assert results['shrink'] == 2
 
 
+def test_soft_tissue_is_clipped_before_pixels_become_means_and_the_range_is_not(tmp_path):
+    """Or a pixel half on bone would be as bright as blood."""
+    half = np.repeat([[30, 1500], [30, -1000], [60, 60]], 2, axis=0).astype(np.int16)
+    results = load({1: write(tmp_path / '049_001.png', half)}, 1)
+    assert results['img'].shape == (3, 1, 4)
+    assert results['img'][:, 0].tolist() == [
+        [115, 115, 115, 765],
+        [-35, -35, -35, -485],
+        [60, 60, 60, 60],
+    ]
+
+
+def test_pixels_are_those_of_ct_ich_unless_something_is_known(scan):
+    results = load(scan, 2, shrink=4)
+    assert (results['pixel_mm'], results['img_pixel_mm']) == (0.36, 1.44)
+    results = LoadScan(shrink=4)(sample(scan, 2, pixel_mm=0.5))
+    assert (results['pixel_mm'], results['img_pixel_mm']) == (0.5, 2.0)
+
+
 def test_edge_slices_are_repeated_and_gaps_filled_with_the_slice_itself(scan):
-    assert corners(load(scan, 1, neighbors=2)) == [10, 10, 10, 20, 30, 5]
-    assert corners(load(scan, 4)) == [30, 40, 40, 20]
+    assert corners(load(scan, 1, neighbors=2)) == [10, 10, 10, 20, 30, 10]
+    assert corners(load(scan, 4)) == [30, 40, 40, 40]
     del scan[3]
-    assert corners(load(scan, 2)) == [10, 20, 20, 10]
+    assert corners(load(scan, 2)) == [10, 20, 20, 20]
 
 
 @pytest.mark.parametrize('shrink', [1, 2])
@@ -70,14 +91,13 @@ def test_angle_and_centre_of_the_head_in_the_whole_slice(scan, shrink):
     assert results['head_center'] == pytest.approx((64, 68), abs=1.5)
 
 
-@pytest.mark.parametrize('turned', ['brain', 'bone'])
-def test_the_angle_is_seen_in_either_window(tmp_path, turned):
-    """Each time the other window shows a disc, which is symmetric about any axis."""
-    disc = cv2.circle(np.zeros((325, 325), np.uint8), (160, 170), 118, 90, -1)
-    windows = dict(brain=disc, bone=disc) | {turned: head(15)}
-    files = write(tmp_path / '049_001.png', **windows)
-    results = load({1: files}, 1, shrink=1)
-    assert results['head_angle'] == pytest.approx(15, abs=2)
+def test_the_angle_is_that_of_the_mean_of_brain_and_bone_window(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr('cranium.datasets.scan.head_angle', lambda s: seen.extend(s) or 7.0)
+    files = write(tmp_path / '049_001.png', np.array([[-1000, 16, 40, 700, 3000]], np.int16))
+    assert load({1: files}, 1, shrink=1)['head_angle'] == 7
+    # Brain window 0, 76.5, 127.5, 255, 255; bone window 0, 73.0, 74.9, 127.5, 255.
+    assert seen[0][0] == pytest.approx([0, 74.7, 101.2, 191.2, 255], abs=1)
 
 
 def test_the_pose_of_the_manifest_is_taken(scan, reads):
@@ -89,13 +109,13 @@ def test_the_pose_of_the_manifest_is_taken(scan, reads):
 
 
 def test_no_head(tmp_path):
-    files = write(tmp_path / '049_001.png', *np.zeros((2, 130, 130), np.uint8))
+    files = write(tmp_path / '049_001.png', np.full((130, 130), -1000, np.int16))
     results = load({1: files}, 1)
     assert (results['head_center'], results['head_angle']) == ((64.5, 64.5), 0)
 
 
 def test_a_slice_alone_is_its_own_neighbour(scan):
-    assert corners(LoadScan()(dict(img_path=scan[2].image))) == [20, 20, 20, 10]
+    assert corners(LoadScan()(dict(img_path=scan[2].image))) == [20, 20, 20, 20]
 
 
 def test_coarse_slices_are_shrunk_more(scan):
@@ -126,7 +146,7 @@ def test_the_cache_forgets_the_slice_that_was_not_used_for_longest(scan, reads):
         assert corners(results)[0] == 10 * number
     assert [path[-5] for path in reads] == ['1', '2', '3', '2']
     # Workers may be started by pickling: then what is kept goes along.
-    assert len(pickle.dumps(transform)) > 4 * 65 * 65
+    assert len(pickle.dumps(transform)) > 8 * 65 * 65
 
 
 def test_missing_neighbour_is_named(scan):
@@ -135,14 +155,46 @@ def test_missing_neighbour_is_named(scan):
         load(scan, 1)
 
 
-def test_a_gray_slice_has_no_bone_window(tmp_path):
+GRAY = np.full((64, 64), 128, np.uint8)
+
+
+@pytest.mark.parametrize(
+    'image, seen',
+    [
+        (GRAY, r'\(64, 64\) and type uint8'),
+        (np.dstack([GRAY] * 3), r'\(64, 64, 3\) and type uint8'),
+        (np.dstack([GRAY.astype(np.uint16)] * 3), r'\(64, 64, 3\) and type uint16'),
+    ],
+    ids=['gray', 'brain, bone, brain', '16 bits in colour'],
+)
+def test_other_images_are_not_in_hu(tmp_path, image, seen):
     path = str(tmp_path / 'gray.png')
-    cv2.imwrite(path, head())
-    with pytest.raises(CraniumError, match=r'gray\.png has the shape .*--window brain-bone'):
+    cv2.imwrite(path, image)
+    remedy = r'expected 16-bit gray.*`cranium prepare --window hu --overwrite`'
+    with pytest.raises(CraniumError, match=rf'gray\.png has the shape {seen}; {remedy}'):
         LoadScan()(dict(img_path=path))
 
 
+@pytest.mark.parametrize('kind', [np.int16, np.float32])
+def test_an_array_of_hu_is_the_same_as_its_file(scan, kind):
+    hu = decode_hu(cv2.imread(scan[2].image, cv2.IMREAD_UNCHANGED)).astype(kind)
+    results, expected = LoadScan()(dict(img=hu)), LoadScan()(dict(img_path=scan[2].image))
+    for key, value in expected.items():
+        assert np.array_equal(results.get(key), value) or key == 'img_path'
+
+
+def test_an_array_of_halves_is_rounded_and_kept_in_range():
+    results = LoadScan(shrink=1)(dict(img=np.array([[20.7, -1e6, 1e6]])))
+    assert results['img'][0, :, -1].tolist() == [21, -32768, 32767]
+
+
+@pytest.mark.parametrize('image', [GRAY, np.zeros((64, 64, 3), np.int16)])
+def test_an_array_of_something_else(image):
+    with pytest.raises(CraniumError, match=r'an image has the shape .*; expected HU, \(H, W\)'):
+        LoadScan()(dict(img=image))
+
+
 def test_neighbours_of_another_size(scan):
-    cv2.imwrite(scan[2].image, np.zeros((64, 64, 3), np.uint8))
+    cv2.imwrite(scan[2].image, np.zeros((64, 64), np.uint16))
     with pytest.raises(CraniumError, match=r'049_002.png is of another size'):
         load(scan, 1)
