@@ -104,7 +104,7 @@ def compare_steps(
             Defaults to all.
 
     Returns:
-        list[dict[str, str]]: A table: for each variant the median seconds a step; the seconds of
+        list[dict[str, str]]: A table: for each variant the median seconds per step; the seconds of
         the default divided by its own, as median and range over the steps; and how far memory
         rises in a step above what was held before (weights, the optimizer's state). On a CPU that
         is of the whole process, and only known on Linux. A variant that does not run here has
@@ -149,7 +149,7 @@ def waiting(
         source (str | Path, optional): The prepared tree. Defaults to None: the config's own.
 
     Returns:
-        dict[str, str]: Mean seconds of an iteration, of them waiting for data, and its share.
+        dict[str, str]: Mean seconds per iteration, those of waiting for data, and their share.
 
     Raises:
         FileNotFoundError: If the config or the tree is not there.
@@ -179,7 +179,7 @@ def waiting(
     return {
         'workers': str(loader.num_workers),
         'device': get_device(),
-        's an iteration': f'{total:.4g}',
+        's per iteration': f'{total:.4g}',
         's waiting for data': f'{data:.4g}',
         'share waiting': f'{100 * data / total:.2f} %',
     }
@@ -270,7 +270,7 @@ def _row(
 
 def _cells(name: str, seconds: str, ratio: str, memory: str) -> dict[str, str]:
     return {
-        f'a step on {get_device()}': name,
+        f'step on {get_device()}': name,
         'seconds': seconds,
         'times as fast as the default': ratio,
         'memory': memory,

@@ -27,7 +27,7 @@ def config(tmp_path):
 def test_table(config, tree):
     variants = ['channels_last', 'bf16', 'channels_last+bf16']
     rows = benchmark.compare_steps(config, 2, tree, variants=variants)
-    assert [row[f'a step on {get_device()}'] for row in rows] == ['default', *variants]
+    assert [row[f'step on {get_device()}'] for row in rows] == ['default', *variants]
     assert rows[0]['times as fast as the default'] == '1.00 (1.00 to 1.00)'
     for row in rows:
         ratio, low, high = map(float, re.findall(r'[\d.]+', row['times as fast as the default']))
@@ -97,7 +97,7 @@ def test_peak_memory(tmp_path, monkeypatch):
 
 def test_waiting(config, tree):
     row = benchmark.waiting(config, 5, tree)
-    total, data = float(row['s an iteration']), float(row['s waiting for data'])
+    total, data = float(row['s per iteration']), float(row['s waiting for data'])
     assert 0 < data < total
     assert float(row['share waiting'].split()[0]) == pytest.approx(100 * data / total, rel=0.01)
     assert (row['workers'], row['device']) == ('0', get_device())
