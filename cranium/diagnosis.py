@@ -66,8 +66,8 @@ def read_table(source: str | Path | bytes, name: str, columns: list[str]) -> 'pd
         columns (list[str]): Those that it must have.
 
     Returns:
-        DataFrame: Stripped cells by line of the file (where no cell has a line break), without
-        empty lines. Runs of white space in a column's name are one blank.
+        DataFrame: Stripped cells by line of the file, without empty lines. Runs of white space in
+        a column's name are one blank.
 
     Raises:
         CraniumError: It cannot be read, has no rows, or lacks a column.
@@ -91,8 +91,10 @@ def read_table(source: str | Path | bytes, name: str, columns: list[str]) -> 'pd
     except ValueError as error:  # of decoding and of pandas
         reason = ' '.join(str(error).split())
         raise CraniumError(f'{name}: not a CSV in UTF-8 ({reason}); use the original') from error
+    lines = 1 + cells.apply(lambda column: column.str.count('\n')).sum(axis=1)
+    header = 1 + sum(str(column).count('\n') for column in cells.columns)
+    cells.index = pd.Index(1 + header + lines.cumsum() - lines)
     cells.columns = pd.Index([' '.join(str(column).split()) for column in cells.columns])
-    cells.index = pd.Index(range(2, len(cells) + 2))
     cells = cells.apply(lambda column: column.str.strip())
     cells = cells[(cells != '').any(axis=1)]
     if cells.empty:

@@ -61,4 +61,6 @@ def test_no_file(tmp_path):
 
 def test_a_line_break_in_the_header():
     cells = read_table(b'"Patient Number","Age\n(years)"\n49,35\n', 'x.csv', ['Age (years)'])
-    assert cells['Age (years)'].tolist() == ['35']
+    assert cells['Age (years)'].to_dict() == {3: '35'}
+    cells = read_table(b'a,b\n\n1,"2\n3"\n4,5\n', 'x.csv', ['a'])
+    assert cells['a'].to_dict() == {3: '1', 5: '4'}

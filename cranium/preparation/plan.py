@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cranium.preparation.images import MASK_THRESHOLD
-from cranium.preparation.raw import NO_BONE, RawDataset, RawSlice
+from cranium.preparation.raw import MASK_EXAMPLE, NO_BONE, RawDataset, RawSlice
 from cranium.preparation.scans import ScanCheck, check_scans, correct, refuse_mask_faults
 from cranium.preparation.splits import make_splits
 from cranium.slices import UNLABELLED
@@ -92,15 +92,21 @@ class Plan:
     def remarks(self) -> list[str]:
         """Say, a line each, what whoever uses this tree has to know."""
         remarks = [f'slices left out ({why}): {number}' for why, number in self.left_out.items()]
+        remarks += self.raw.remarks
         remarks += filter(None, (scan.remark(self.options.apply_errata) for scan in self.scans))
-        notes = Counter(note for item in self.slices for note in item.notes)
+        # Of errata the lines before tell.
+        notes = Counter(
+            note for item in self.slices for note in item.notes if not note.startswith('erratum')
+        )
         remarks += [f'unusual slices ({note}): {number}' for note, number in sorted(notes.items())]
         if self.raw.rows_without_image:
             remarks.append(f'rows of the diagnosis without an image: {self.raw.rows_without_image}')
         if self.raw.unknown_files:
-            first, *others = self.raw.unknown_files
-            more = f' and {len(others)} more' if others else ''
-            remarks.append(f'ignored, as not a slice: {first}{more}')
+            unknown = self.raw.unknown_files
+            remarks.append(
+                f'files not understood, and ignored: {len(unknown)}, such as {unknown[0]} (a mask '
+                f'is named as {MASK_EXAMPLE})'
+            )
         missing = self.splits.missing([item.case for item in self.slices])
         remarks += [
             f'fold {fold}: {len(members)} of its {len(self.splits.folds[fold])} members are not in '

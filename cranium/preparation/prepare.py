@@ -23,7 +23,7 @@ from cranium.manifest import (
     write_manifest,
 )
 from cranium.preparation.hounsfield import combine
-from cranium.preparation.images import decode_gray, encode_png, uniform_png
+from cranium.preparation.images import decode_gray, encode_png, jpeg_size, uniform_png
 from cranium.preparation.parallel import each_scan
 from cranium.preparation.plan import Options, Plan
 from cranium.preparation.raw import NO_BONE, RawSlice
@@ -162,6 +162,8 @@ def _write_scan(
             written, view = _write_slice(source, options, new, item)
             row |= written
             views.append(view)
+            if view.shape != views[0].shape:
+                raise _other_size(source, scan, item)
             if item.bone is None and (options.window == 'hu' or not _as_usual(item)):
                 low, high = item.brain_window.low, item.brain_window.high
                 notes[notes.index(NO_BONE)] += f': saturated at {low:g} and {high:g} HU'
@@ -171,6 +173,16 @@ def _write_scan(
     chosen = np.unique(np.linspace(0, len(views) - 1, 2 * ANGLE_SLICES).astype(int))
     angle = head_angle([views[index] for index in chosen]) if views else np.nan
     return [{**row, 'head_angle': angle if row['image'] else np.nan} for row in rows]
+
+
+def _other_size(source: Source, scan: Sequence[RawSlice], item: RawSlice) -> CraniumError:
+    """Name a slice that is larger or smaller than the first of its scan."""
+    sizes = []
+    for member in (item.brain, scan[0].brain):
+        name = source.describe(member)
+        height, width = jpeg_size(source.read(member), name)
+        sizes.append(f'{name} has {width} x {height} pixels')
+    return CraniumError(f'{", but ".join(sizes)}; a scan needs one size: replace the slice')
 
 
 def _write_slice(

@@ -1,7 +1,7 @@
 """The raw ct-ich tree as records: one per slice, with what the CSV files say of it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,9 @@ from cranium.splits import Case
 from cranium.windows import BONE, BRAIN, Window
 
 DEMOGRAPHICS = 'patient_demographics.csv'
+MASK_EXAMPLE = f'{PATIENTS}/049/brain/14_HGE_Seg.jpg'
+
+_AGE, _OLDEST = r'[0-9]*\.?[0-9]+', 130
 
 NO_BONE = 'no bone window'
 ON_CLEAN = 'mask on a slice that the diagnosis calls clean'
@@ -82,6 +85,7 @@ class RawDataset:
             patient.
         rows_without_image (int): Rows of the diagnosis whose slice is not in this download.
         unknown_files (tuple[str, ...]): Files that are neither slices nor a system's litter.
+        remarks (tuple[str, ...]): What else is unusual. Defaults to nothing.
     """
 
     source: Source
@@ -89,6 +93,7 @@ class RawDataset:
     people: dict[str, tuple[float, str]]
     rows_without_image: int
     unknown_files: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def read_raw(source: Source) -> RawDataset:
@@ -119,14 +124,25 @@ def read_raw(source: Source) -> RawDataset:
         for key, windows in sorted(files.items())
         if 'brain' in windows
     ]
-    if not slices:
-        msg = f'{source}: {PATIENTS} holds no <patient>/brain/<slice>.jpg; unpack it again'
-        raise CraniumError(msg)
     for windows in files.values():
         if 'brain' not in windows:
             unknown += windows.values()
-    people = _read_people(source, _find_csv(members, DEMOGRAPHICS))
-    return RawDataset(source, slices, people, len(diagnosis), tuple(sorted(unknown)))
+    unknown.sort()
+    if not slices:
+        msg = f'{source}: {PATIENTS} holds no <patient>/brain/<slice>.jpg'
+        raise CraniumError(f'{msg}{_seen(unknown)}; unpack it again')
+    unlabelled = sum(item.label == UNLABELLED for item in slices)
+    if unlabelled and unknown and not any(item.mask for item in slices):
+        msg = f'{source}: {unlabelled} slices need a mask, and none has one{_seen(unknown)}; masks'
+        raise CraniumError(f'{msg} are named as {MASK_EXAMPLE}')
+    people, remarks = _read_people(source, _find_csv(members, DEMOGRAPHICS))
+    return RawDataset(source, slices, people, len(diagnosis), tuple(unknown), remarks)
+
+
+def _seen(unknown: Sequence[str]) -> str:
+    """Name files that are not understood, in brackets."""
+    more = f' and {len(unknown) - 2} more' if len(unknown) > 2 else ''
+    return f' (seen, but not understood: {", ".join(unknown[:2])}{more})' if unknown else ''
 
 
 def _sort_files(
@@ -185,23 +201,38 @@ def _misfit(source: Source, brain: str, mask: str) -> str | None:
     return f'mask of {mask_width} x {mask_height} on an image of {width} x {height}'
 
 
-def _read_people(source: Source, member: str | None) -> dict[str, tuple[float, str]]:
-    """Read ages and sexes; without the file there are none, as nothing but statistics needs it."""
+def _read_people(
+    source: Source, member: str | None
+) -> tuple[dict[str, tuple[float, str]], tuple[str, ...]]:
+    """Read ages and sexes, and what there is to remark.
+
+    Without the file there are none, as nothing but statistics needs it.
+    """
     if member is None:
-        return {}
-    name = source.describe(member)
+        return {}, ()
+    name, content = source.describe(member), source.read(member)
+    remarks: tuple[str, ...] = ()
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        content = content.decode('latin-1').encode()
+        remarks = (f'{name}: not in UTF-8; read as Latin-1',)
     columns = ['Patient Number', 'Age (years)', 'Gender']
-    people = {}
-    for patient, age, sex in read_table(source.read(member), name, columns)[columns].to_numpy():
+    cells = read_table(content, name, columns)
+    for line, patient, age in cells[columns[:2]].itertuples():
         if not re.fullmatch('[0-9]{1,9}', patient):
-            msg = f'{name}: Patient Number is {patient!r}, not a number; correct it'
+            msg = f'Patient Number is {patient!r}, not a number; correct it'
+            raise CraniumError(f'{name}, line {line}: {msg}')
+        if age and not (re.fullmatch(_AGE, age) and float(age) <= _OLDEST):
+            msg = f'{age!r} is no age in years; correct it or leave the cell empty'
+            raise CraniumError(f'{name}, line {line}: {msg}')
+    cells['patient'] = cells['Patient Number'].map(patient_name)
+    for lines in cells.drop_duplicates().groupby('patient').groups.values():
+        if len(lines) > 1:
+            msg = f'{name}: lines {lines[0]} and {lines[1]} differ on one patient; keep one'
             raise CraniumError(msg)
-        try:
-            people[patient_name(patient)] = (float(age or np.nan), sex)
-        except ValueError as error:
-            msg = f'{name}: patient {patient}: {age!r} is no age in years; correct it'
-            raise CraniumError(msg) from error
-    return people
+    people = cells[['patient', *columns[1:]]].to_numpy()
+    return {patient: (float(age or np.nan), sex) for patient, age, sex in people}, remarks
 
 
 def _find_csv(members: list[str], name: str) -> str | None:

@@ -159,9 +159,9 @@ def correct(slices: Sequence[RawSlice], checks: Sequence[ScanCheck]) -> list[Raw
     """Give the slices of scans that show a known fault the windows that they really have."""
     errata = {check.patient: check.erratum for check in checks if check.shown}
     everything: list[RawSlice] = []
-    for patient, scan in groupby(slices, key=lambda item: item.patient):
-        erratum = errata.get(patient)
-        everything += _corrected(list(scan), erratum) if erratum else scan
+    for patient, group in groupby(slices, key=lambda item: item.patient):
+        scan, erratum = list(group), errata.get(patient)
+        everything += _corrected(scan, erratum) if erratum else scan
     return everything
 
 

@@ -1,11 +1,12 @@
 """Finding the ct-ich download and reading its files, from a folder or straight from the zip."""
 
+import hashlib
 import os
 import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -20,13 +21,50 @@ MAX_FILE_BYTES = 64 * 2**20
 MAX_TOTAL_BYTES = 20 * 10**9
 MAX_RATIO = 200
 
+CHECKSUMS = 'SHA256SUMS.txt'
+_CHECKSUM = re.compile(r'^([0-9a-fA-F]{64}) [ *]?(?:\./)?(.*?)\r?$', re.MULTILINE)
+
 # What `data/` holds besides the download. The sample is used only when it is named.
-_NOT_A_DOWNLOAD = {'images', 'masks', 'sample'}
+_NOT_A_DOWNLOAD = {'images', 'masks', 'sample', '__MACOSX'}
 _WRAPPING_FOLDERS = 3
 
 
+class _Source:
+    """What folder and zip have in common: a file is read only if it is the original."""
+
+    def read(self, member: str) -> bytes:
+        """Return the content of a member.
+
+        Raises:
+            CraniumError: It cannot be read, is too large to be a slice, or is not what
+                ``SHA256SUMS.txt`` beside ``Patients_CT`` says, as far as that lists it.
+        """
+        content = self._read(member)
+        expected = _checksums(self).get(member)
+        if expected and hashlib.sha256(content).hexdigest() != expected:
+            msg = f'{self.describe(member)}: not the original, by {CHECKSUMS}; download it again'
+            raise CraniumError(f'{msg}, or remove its line there')
+        return content
+
+    def _read(self, member: str) -> bytes:
+        raise NotImplementedError
+
+    def describe(self, member: str) -> str:
+        raise NotImplementedError
+
+
+@lru_cache(maxsize=4)
+def _checksums(source: _Source) -> dict[str, str]:
+    """Read PhysioNet's ``SHA256SUMS.txt``: digest by member; nothing where it is not there."""
+    try:
+        text = source._read(CHECKSUMS).decode(errors='replace')
+    except CraniumError:
+        return {}
+    return {name: digest.lower() for digest, name in _CHECKSUM.findall(text)}
+
+
 @dataclass(frozen=True)
-class FolderSource:
+class FolderSource(_Source):
     """An unpacked download.
 
     Args:
@@ -68,12 +106,7 @@ class FolderSource:
             raise CraniumError(f'{path}: a symbolic link, not a slice; put the file itself there')
         return [member for member, path in zip(found, paths) if not os.path.isdir(path)]
 
-    def read(self, member: str) -> bytes:
-        """Return the content of a member.
-
-        Raises:
-            CraniumError: It cannot be read, or is too large to be a slice.
-        """
+    def _read(self, member: str) -> bytes:
         path = self.root / member
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
@@ -89,7 +122,7 @@ class FolderSource:
 
 
 @dataclass(frozen=True)
-class ZipSource:
+class ZipSource(_Source):
     """A download as it came, never unpacked: no name in it can reach the file system.
 
     Args:
@@ -117,8 +150,7 @@ class ZipSource:
             if name.startswith(self.prefix) and not name.endswith('/')
         ]
 
-    def read(self, member: str) -> bytes:
-        """Return the content of a member; see :meth:`FolderSource.read`."""
+    def _read(self, member: str) -> bytes:
         name = self.describe(member)
         archive = _open_zip(self.path)
         try:
@@ -157,23 +189,26 @@ def find_source(path: Path) -> Source:
     path = Path(path)
     where = f'get it from {DOWNLOAD_URL} (or try --source data/sample)'
     if path.is_file():
-        source = _zip_source(path)
-        if source is None:
-            raise CraniumError(f'{path}: holds no {PATIENTS} folder; {where}')
-        return source
+        if source := _only(path, _zip_sources(path)):
+            return source
+        raise CraniumError(f'{path}: holds no {PATIENTS} folder; {where}')
     if not path.is_dir():
         raise CraniumError(f'{path}: no such file or folder; {where}')
     if path.absolute().name == PATIENTS:
         return FolderSource(path.parent if path.name else path.absolute().parent)
     for look in (_folders, _zips):
         for level in _levels(path):
-            found = look(level)
-            if len(found) > 1:
-                msg = f'{path}: several downloads, {found[0]} and {found[1]}; name one'
-                raise CraniumError(msg)
-            if found:
-                return found[0]
+            if source := _only(path, look(level)):
+                return source
     raise CraniumError(f'{path}: no ct-ich download in it; {where}')
+
+
+def _only(path: Path, found: Sequence[Source]) -> Source | None:
+    """Return the download that was found, if any; refuse to choose."""
+    if len(found) > 1:
+        one, other = (source.describe(PATIENTS) for source in found[:2])
+        raise CraniumError(f'{path}: several downloads, {one} and {other}; keep or name one')
+    return found[0] if found else None
 
 
 def _levels(path: Path) -> Iterator[list[Path]]:
@@ -182,13 +217,7 @@ def _levels(path: Path) -> Iterator[list[Path]]:
     yield level
     for _ in range(_WRAPPING_FOLDERS):
         inside = [entry for folder in level for entry in sorted(folder.iterdir())]
-        level = [
-            entry
-            for entry in inside
-            if entry.name not in _NOT_A_DOWNLOAD
-            and not entry.name.startswith('.')
-            and entry.is_dir()
-        ]
+        level = [entry for entry in inside if not _is_no_wrapping(entry.name) and entry.is_dir()]
         yield level
 
 
@@ -199,17 +228,28 @@ def _folders(level: Iterable[Path]) -> list[Source]:
 def _zips(level: Iterable[Path]) -> list[Source]:
     paths = [path for folder in level for path in sorted(folder.iterdir())]
     zips = [path for path in paths if path.suffix.lower() == '.zip' and path.is_file()]
-    return [source for path in zips if (source := _zip_source(path))]
+    return [source for path in zips for source in _zip_sources(path)]
 
 
-def _zip_source(path: Path) -> ZipSource | None:
-    """Return a safe zip as a source, or None where it holds no patients."""
+def _zip_sources(path: Path) -> list[Source]:
+    """Find downloads in a safe zip as in a folder: the least wrapped ones."""
+    wrappings = set()
     for name in _open_zip(path).namelist():
         parts = PurePosixPath(name).parts
-        if PATIENTS in parts and '__MACOSX' not in parts:
-            wrapping = parts[: parts.index(PATIENTS)]
-            return ZipSource(path, ''.join(f'{part}/' for part in wrapping))
-    return None
+        wrapping = parts[: parts.index(PATIENTS)] if PATIENTS in parts else None
+        if wrapping is not None and not any(map(_is_no_wrapping, wrapping)):
+            wrappings.add(wrapping)
+    least = min(map(len, wrappings), default=0)
+    return [
+        ZipSource(path, ''.join(f'{part}/' for part in wrapping))
+        for wrapping in sorted(wrappings)
+        if len(wrapping) == least <= _WRAPPING_FOLDERS
+    ]
+
+
+def _is_no_wrapping(name: str) -> bool:
+    """Whether a folder of this name is never looked into for a download."""
+    return name in _NOT_A_DOWNLOAD or name.startswith('.')
 
 
 @lru_cache(maxsize=4)

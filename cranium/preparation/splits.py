@@ -58,10 +58,10 @@ def _patient_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[
     bleeding = {case.patient for case in cases if case.hemorrhage}
     if len(bleeding) < folds:
         msg = (
-            f'{folds} folds need {folds} patients with hemorrhage masks, here are '
-            f'{len(bleeding)}; use --folds {max(len(bleeding), 2)} or complete the download'
+            f'{folds} folds need {folds} patients with hemorrhage masks, here are {len(bleeding)};'
         )
-        raise CraniumError(msg)
+        fewer = f' use --folds {len(bleeding)} or' if len(bleeding) > 1 else ''
+        raise CraniumError(f'{msg}{fewer} complete the download')
     groups = [case.patient for case in cases]
     strata = [int(case.patient in bleeding) for case in cases]
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image
+from PIL import ExifTags, Image
 
 from cranium.errors import CraniumError
 from cranium.preparation.images import decode_gray, encode_png, jpeg_size, uniform_png
+from tests.conftest import ROOT
 
 GRADIENT = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -76,3 +77,34 @@ def test_bad_files_are_named(data, message):
         decode_gray(data, 'scans/7.jpg')
     assert str(caught.value).startswith('scans/7.jpg: ')
     assert '\n' not in str(caught.value)
+
+
+REAL = (ROOT / 'data/sample/Patients_CT/066/brain/14.jpg').read_bytes()
+
+
+@pytest.mark.parametrize('start', range(2_000, len(REAL) - 1_000, 4_000))
+def test_damage_that_pillow_decodes_without_a_word(start):
+    """A block of zeros, a hole, and a file that was cut and closed."""
+    damaged = (
+        REAL[:start] + bytes(500) + REAL[start + 500 :],
+        REAL[:start] + REAL[start + 500 :],
+        REAL[:start] + REAL[-2:],
+    )
+    for data in damaged:
+        Image.open(io.BytesIO(data)).load()
+        with pytest.raises(
+            CraniumError, match=r'^x\.jpg: damaged \(.*; replace it by the original'
+        ):
+            decode_gray(data, 'x.jpg')
+
+
+def test_an_image_that_exif_turns():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    turned = encode(Image.fromarray(GRADIENT), 'JPEG', exif=exif)
+    for read in (decode_gray, jpeg_size):
+        with pytest.raises(CraniumError, match=r'^x: turned by EXIF \(orientation 3\); replace it'):
+            read(turned, 'x')
+    exif[ExifTags.Base.Orientation] = 1
+    upright = encode(Image.fromarray(GRADIENT), 'JPEG', exif=exif)
+    assert decode_gray(upright, 'x').shape == (16, 16)

@@ -92,7 +92,7 @@ def test_images_masks_and_records(raw_tree, out):
 
 def test_mask_threshold(raw_tree, out, encode_jpeg):
     mask = np.zeros((16, 16), np.uint8)
-    mask[0:2], mask[8:10], mask[14:16] = 127, 128, 255
+    mask[0:8, 0:8], mask[3, 2], mask[3, 5] = 255, 127, 128
     flat = encode_jpeg(mask)
     decoded = np.asarray(Image.open(raw_tree.write('Patients_CT/049/brain/2_HGE_Seg.jpg', flat)))
     prepare(raw_tree, out)
@@ -225,11 +225,36 @@ def test_unlabelled_slices_are_left_out_or_ignored(raw_tree, out):
         prepare(raw_tree, out)
 
 
-def test_an_empty_mask_is_noted(raw_tree, out, encode_jpeg):
+def test_an_empty_mask(raw_tree, out, encode_jpeg):
+    """An error where the diagnosis says hemorrhage, a note where it does not."""
     empty = encode_jpeg(np.zeros((16, 16), np.uint8))
-    raw_tree.write('Patients_CT/049/brain/2_HGE_Seg.jpg', empty)
+    path = raw_tree.write('Patients_CT/049/brain/2_HGE_Seg.jpg', empty)
+    with pytest.raises(CraniumError, match=f'{path}: the mask is empty, but the diagnosis says'):
+        prepare(raw_tree, out)
+    raw_tree.rows[49, 2] = '0,0,0,0,0,1,0'
+    raw_tree.write_csv()
     prepare(raw_tree, out)
-    assert rows_of(out)['049_002']['notes'] == 'mask without a pixel above the threshold'
+    assert rows_of(out)['049_002']['notes'] == (
+        'mask on a slice that the diagnosis calls clean;mask without a pixel above the threshold'
+    )
+
+
+@pytest.mark.parametrize('window', ['brain', 'hu'])
+def test_a_slice_of_another_size_within_a_scan(raw_tree, out, encode_jpeg, window):
+    for kind in ('brain', 'bone'):
+        pixels = encode_jpeg(np.zeros((8, 12), np.uint8))
+        raw_tree.write(f'Patients_CT/053/{kind}/4.jpg', pixels)
+    message = (
+        r'053/brain/4\.jpg has 12 x 8 pixels, but .*053/brain/1\.jpg has 16 x 16 pixels; a scan'
+    )
+    with pytest.raises(CraniumError, match=message):
+        prepare(raw_tree, out, window=window)
+
+
+def test_another_size_in_another_scan(raw_tree, out, encode_jpeg):
+    for path in raw_tree.root.glob('Patients_CT/053/*/*.jpg'):
+        path.write_bytes(encode_jpeg(np.zeros((8, 12), np.uint8)))
+    assert prepare(raw_tree, out, window='hu') == 15
 
 
 def test_another_fold_in_the_same_place(raw_tree, out):
@@ -317,7 +342,7 @@ def test_a_lost_splits_file_is_written_anew(raw_tree, out, tmp_path):
     ('window', 'number', 'message'),
     [
         ('hu', 1, r'bone/1\.jpg: another size than Patients_CT/049/brain/1'),
-        ('bone', 2, r'2_HGE_Seg\.jpg: another size than Patients_CT/049/bone/2'),
+        ('bone', 2, r'bone/2\.jpg: another size than Patients_CT/049/brain/2'),
     ],
 )
 def test_a_bone_window_of_another_size(raw_tree, out, encode_jpeg, window, number, message):
@@ -439,8 +464,11 @@ def test_a_bad_source_leaves_the_old_tree(raw_tree, out, damage, earlier):
         prepare(raw_tree, out)
     before = snapshot(out)
     path = raw_tree.root / 'Patients_CT/053/brain/4.jpg'
+    plan = make_plan(read_raw(find_source(raw_tree.root)), Options(folds=3))
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(CraniumError, match=f'{path}: '):
+        write_plan(plan, out)
+    with pytest.raises(CraniumError, match=f'{path}: '):  # seen before anything is written
         prepare(raw_tree, out)
     assert {name: data for name, data in snapshot(out).items() if '.cranium' not in name} == {
         name: data for name, data in before.items() if '.cranium' not in name

@@ -5,6 +5,7 @@ from cranium.errors import CraniumError
 from cranium.preparation.raw import read_raw
 from cranium.preparation.source import find_source
 from cranium.slices import BACKGROUND, MASKED, UNLABELLED
+from tests.test_preparation.conftest import DEMOGRAPHICS
 
 
 def read(raw_tree):
@@ -162,11 +163,58 @@ def test_a_bad_diagnosis_is_named(raw_tree):
 
 
 @pytest.mark.parametrize(
-    ('row', 'message'),
-    [('49,old,"Male"', "patient 49: 'old' is no age in years"), ('x,1,"Male"', "Number is 'x'")],
+    ('rows', 'message'),
+    [
+        ('x,1,"Male",', ", line 3: Patient Number is 'x', not a number"),
+        *(
+            (f'50,1,"Male",\n49,{age},"Male",', f", line 4: '{age}' is no age in years; correct it")
+            for age in ('old', 'nan', 'inf', '-5', '200', '1e1')
+        ),
+        ('49,35,"Male",\n50,1,,\n049,3,"Male",', ': lines 3 and 5 differ on one patient; keep one'),
+        ('49,35,"Male","a\nb"\n49,35,"Female",', ': lines 3 and 5 differ on one patient'),
+    ],
 )
-def test_bad_demographics(raw_tree, row, message):
-    text = f'"Patient Number","Age\n(years)","Gender"\n{row}\n'
+def test_bad_demographics(raw_tree, rows, message):
+    text = f'"Patient Number","Age\n(years)","Gender","Note"\n{rows}\n'
     raw_tree.write('patient_demographics.csv', text.encode())
-    with pytest.raises(CraniumError, match=f'patient_demographics.csv: .*{message}'):
+    with pytest.raises(CraniumError, match=f'patient_demographics.csv{message}'):
+        read(raw_tree)
+
+
+def test_the_same_row_twice(raw_tree):
+    raw_tree.write('patient_demographics.csv', (DEMOGRAPHICS + '49,35,"Male",\n').encode())
+    assert read(raw_tree).people['049'] == (35.0, 'Male')
+
+
+def test_demographics_in_latin_1(raw_tree):
+    path = raw_tree.write(
+        'patient_demographics.csv', DEMOGRAPHICS.replace('e",', 'é",').encode('latin-1')
+    )
+    raw = read(raw_tree)
+    assert raw.people['049'] == (35.0, 'Malé')
+    assert raw.remarks == (f'{path}: not in UTF-8; read as Latin-1',)
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'new'), [('_HGE_Seg.jpg', '_mask.jpg'), ('_HGE_Seg.jpg', '_HGE_Seg.png')]
+)
+def test_masks_of_unknown_names(raw_tree, pattern, new):
+    for path in raw_tree.root.rglob(f'*{pattern}'):
+        path.rename(path.with_name(path.name.replace(pattern, new)))
+    message = (
+        rf'3 slices need a mask, and none has one \(seen, but not understood: '
+        rf'Patients_CT/049/brain/2{new}, Patients_CT/050/brain/2{new} and 1 more\); masks are '
+        'named as Patients_CT/049/brain/14_HGE_Seg.jpg'
+    )
+    with pytest.raises(CraniumError, match=message):
+        read(raw_tree)
+
+
+def test_images_of_unknown_names(raw_tree):
+    for path in raw_tree.root.rglob('*.jpg'):
+        path.rename(path.with_suffix('.png'))
+    message = (
+        r'no <patient>/brain/<slice>\.jpg .*understood: Patients_CT/049/bone/1\.png, .* 31 more'
+    )
+    with pytest.raises(CraniumError, match=message):
         read(raw_tree)

@@ -1,3 +1,4 @@
+import hashlib
 import stat
 import warnings
 import zipfile
@@ -7,6 +8,7 @@ import pytest
 
 from cranium.errors import CraniumError
 from cranium.preparation import source as source_module
+from cranium.preparation.plan import Options, make_plan
 from cranium.preparation.raw import read_raw
 from cranium.preparation.source import FolderSource, ZipSource, find_source
 
@@ -92,8 +94,51 @@ def test_two_downloads(raw_tree, tmp_path):
     data = tmp_path / 'data'
     for name in ('one', 'two'):
         (data / name / 'Patients_CT').mkdir(parents=True)
-    with pytest.raises(CraniumError, match=r'several downloads, .*one and .*two'):
+    with pytest.raises(
+        CraniumError, match=r'several downloads, .*one/Patients_CT and .*two/Patients_CT; keep'
+    ):
         find_source(data)
+
+
+def test_two_downloads_in_a_zip(raw_tree, tmp_path):
+    """As in a folder: refused where both are wrapped alike, else the less wrapped one counts."""
+    path = tmp_path / 'zips/x.zip'
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, 'w') as archive:
+        for wrapping in ('one/', 'two/', 'a/b/', '__MACOSX/', 'sample/'):
+            archive.writestr(f'{wrapping}Patients_CT/049/brain/1.jpg', b'x')
+    for place in (path, path.parent):
+        with pytest.raises(
+            CraniumError, match=r'several downloads, .*x\.zip:one/Patients_CT and .*two/Patients_CT'
+        ):
+            find_source(place)
+    path = zip_tree(raw_tree, tmp_path / 'zips/y.zip')
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr('old/Patients_CT/049/brain/1.jpg', b'x')
+    assert find_source(path) == ZipSource(path, '')
+
+
+@pytest.mark.parametrize('zipped', [False, True])
+def test_checksums_are_used_where_they_are(raw_tree, tmp_path, zipped):
+    name = 'Patients_CT/049/brain/2.jpg'
+    content = (raw_tree.root / name).read_bytes()
+    lines = [
+        f'{hashlib.sha256(content).hexdigest().upper()} {name}',
+        f'{"0" * 64}  ./Patients_CT/049/brain/1.jpg',
+        f'{"0" * 64} Patients_CT/049/brain/99.jpg',  # not in this download
+        'no digest at all',
+    ]
+    raw_tree.write('SHA256SUMS.txt', '\n'.join(lines).encode())
+    place = zip_tree(raw_tree, tmp_path / 'x.zip', 'w/') if zipped else raw_tree.root
+    source = find_source(place)
+    assert source.read(name) == content
+    assert source.read('Patients_CT/050/brain/1.jpg')  # not listed
+    with pytest.raises(
+        CraniumError, match=r'brain/1\.jpg: not the original, by SHA256SUMS\.txt; download it again'
+    ):
+        source.read('Patients_CT/049/brain/1.jpg')
+    with pytest.raises(CraniumError, match=r'not the original'):
+        make_plan(read_raw(source), Options(folds=3))
 
 
 def test_nothing_there(tmp_path):

@@ -160,9 +160,9 @@ def test_unlabelled_pixels_are_in_no_class(raw_tree, tmp_path):
 
 def test_threshold(raw_tree, tmp_path, encode_jpeg):
     mask = np.zeros((16, 16), np.uint8)
-    mask[8:] = 200
+    mask[8:, :8] = 200
     raw_tree.write('Patients_CT/049/brain/2_HGE_Seg.jpg', encode_jpeg(mask))
-    assert statistics_of(raw_tree.root).lesions == [16, 16, 128]
+    assert statistics_of(raw_tree.root).lesions == [16, 16, 64]
     assert statistics_of(raw_tree.root, mask_threshold=254).lesions == [16, 16]
     out = prepare(raw_tree, tmp_path / 'out')
     remedy = 'use --source with the raw download: its zip, or its folder Patients_CT'
