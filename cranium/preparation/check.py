@@ -7,11 +7,17 @@ from cranium.errors import CraniumError
 from cranium.manifest import read_manifest
 from cranium.preparation.tree import (
     DATASET,
+    ENTRIES,
     compare_files,
     foreign_files,
     is_interrupted,
     read_dataset_json,
 )
+
+
+def is_tree(path: Path) -> bool:
+    """Whether a folder is, or should be, a prepared tree; it may hold a download as well."""
+    return is_interrupted(path) or any((path / name).exists() for name in ENTRIES)
 
 
 def check_tree(out: Path) -> Iterator[str]:

@@ -24,7 +24,7 @@ SLICES = 8
 REFERENCE_GRAY = 110
 """Gray value of the brain window, between brain and blood, at which the windows are compared."""
 
-_GRAY_TOLERANCE = 0.5  # of the bone window; 6 HU
+GRAY_TOLERANCE = 0.5  # of the bone window; 6 HU
 LEAST_CORRELATION = 0.98
 _BLOCK = 10  # pixels of a block that JPEG noise is averaged over
 _LARGEST_OFFSET = 4  # slices
@@ -55,7 +55,7 @@ class WindowCheck:
     @property
     def same_windows(self) -> bool:
         """Whether the windows are the expected ones, as far as can be told."""
-        return not abs(self.bone_gray - self.expected) > _GRAY_TOLERANCE
+        return not abs(self.bone_gray - self.expected) > GRAY_TOLERANCE
 
 
 def check_windows(

@@ -77,7 +77,9 @@ class ScanCheck:
 
     def _remedy(self, apply: bool) -> str:
         if self.erratum and self.shown:
-            done = 'corrected by an erratum' if apply else 'an erratum is known, but ignored'
+            done = (
+                'an erratum corrects it' if apply else 'left as it is, though an erratum tells how'
+            )
             return f'{done}: {self.erratum.correction}'
         if self.bone_offset:
             return (

@@ -8,6 +8,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import cv2
 import pytest
 from click.testing import CliRunner, Result
 
@@ -110,6 +111,8 @@ def test_authors_split_of_the_sample(tmp_path):
         ['--splits', 'splits.json', '--folds', '5'],
         ['--splits', 'splits.json', '--seed', '0'],
         ['--windows', 'brain'],
+        ['--window', 'brain-bone'],
+        ['--errata', 'maybe'],
     ],
 )
 def test_usage_errors(args):
@@ -131,6 +134,43 @@ def test_check_lists_findings(tmp_path, prepared):
     assert result.output == f'{mine}: foreign, not in the manifest\n'
     with pytest.raises(CraniumError, match='1 findings; move foreign files away, then'):
         raise result.exception
+
+
+def test_check_of_a_download(tmp_path):
+    result = run('check', SAMPLE, '--out', tmp_path / 'checks.png')
+    assert result.exit_code == 0, result.exception
+    one, other, *rest = result.output.splitlines()
+    assert one.startswith('050: gray value 110 of the brain window is 66.83 in the bone window (ex')
+    assert other.startswith('081: ') and 'an erratum corrects it: ' in other
+    assert rest == [
+        f'{tmp_path}/checks.png',
+        f'{SAMPLE}: windows as expected in 10 of 12 scans; 38 masks tested',
+    ]
+    assert cv2.imread(str(tmp_path / 'checks.png')).shape == (720, 1080, 3)
+
+
+def test_check_of_a_wrong_download(tmp_path):
+    """An unknown scan with other windows, a mask that cannot be, and letters in Latin-1."""
+    raw = tmp_path / 'raw'
+    shutil.copytree(SAMPLE, raw)
+    (raw / 'Patients_CT/050').rename(raw / 'Patients_CT/150')
+    mask = raw / 'Patients_CT/066/brain/14_HGE_Seg.jpg'
+    cv2.imwrite(str(mask), 255 - cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE))
+    people = raw / 'patient_demographics.csv'
+    people.write_bytes(people.read_bytes().replace(b'Male', b'M\xe4nnlich'))
+    result = run('check', raw)
+    first, *_, fault, known, unknown, last = result.output.splitlines()
+    assert first == f'{people}: not in UTF-8; read as Latin-1'
+    assert fault.startswith(f'{mask}: the mask covers')
+    assert known.startswith('081: ') and unknown.startswith('150: ')
+    assert last == f'{raw}: windows as expected in 10 of 12 scans; 38 masks tested'
+    with pytest.raises(CraniumError, match=r'2 scans are wrong, 066 first; see above'):
+        raise result.exception
+
+
+def test_remarks_of_a_preparation(prepared):
+    lines = prepared[1].splitlines()
+    assert [line[:5] for line in lines if 'an erratum corrects it' in line] == ['050: ', '081: ']
 
 
 def test_errors_are_one_line_and_help_needs_no_fcntl(tmp_path):

@@ -71,7 +71,7 @@ def test_errata_in_hu(sample, tmp_path):
     assert list(scans) == ['050', '081']
     assert scans['050']['bone_gray'] == pytest.approx(66.84, abs=0.3)
     assert scans['081']['bone_offset'] == 2
-    assert 'corrected by an erratum' in scans['081']['remark']
+    assert 'an erratum corrects it: Brain window n is' in scans['081']['remark']
 
 
 def test_errata_in_the_brain_window(sample, tmp_path):
@@ -89,7 +89,7 @@ def test_errata_ignored(sample, tmp_path):
     assert set(notes) == {''}
     one, other = [line for line in plan_of(sample, errata='ignore').remarks() if line[0] == '0']
     assert one.startswith('050: ') and 'is 66.83 in the bone window (expected 74.25)' in one
-    assert 'an erratum is known, but ignored' in one
+    assert 'left as it is, though an erratum tells how: ' in one
     assert other.startswith('081: ') and 'correlation 0.84 (expected 0.98 or more)' in other
 
 
