@@ -195,6 +195,12 @@ def shrunk_to_whole_affine(factor: int) -> NDArray[np.float64]:
     return np.array([[factor, 0, half], [0, factor, half], [0, 0, 1.0]])
 
 
+def whole_to_shrunk_affine(factor: int) -> NDArray[np.float64]:
+    """Map pixels of a whole image to those of the one that :func:`shrink` made, (3, 3)."""
+    half = (factor - 1) / 2 / factor
+    return np.array([[1 / factor, 0, -half], [0, 1 / factor, -half], [0, 0, 1.0]])
+
+
 def _head_moments(brain: NDArray[np.uint8]) -> dict[str, float]:
     outline = _head_outline(brain)
     return {'m00': 0.0, 'm10': 0.0, 'm01': 0.0} if outline is None else cv2.moments(outline)

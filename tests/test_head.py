@@ -13,6 +13,7 @@ from cranium.head import (
     shrink,
     shrunk_to_whole_affine,
     warp_hu,
+    whole_to_shrunk_affine,
 )
 from cranium.windows import BRAIN
 
@@ -137,6 +138,7 @@ def test_shrink_takes_means_of_whole_blocks():
 def test_a_shrunk_pixel_is_the_middle_of_its_block():
     assert shrunk_to_whole_affine(2) @ [0, 3, 1] == pytest.approx([0.5, 6.5, 1])
     assert np.array_equal(shrunk_to_whole_affine(1), np.eye(3))
+    assert whole_to_shrunk_affine(2) @ [0.5, 6.5, 1] == pytest.approx([0, 3, 1])
 
 
 def test_where_symmetry_tells_nothing_a_head_is_rather_upright():

@@ -13,8 +13,8 @@ from cranium.head import (
     head_to_slice_affine,
     make_warp,
     shrink,
-    shrunk_to_whole_affine,
     warp_hu,
+    whole_to_shrunk_affine,
 )
 from cranium.slices import IGNORE_INDEX
 
@@ -71,7 +71,7 @@ class AlignHead(BaseTransform):
         assert center is not None  # LoadScan sees to it
         slice_px_per_px = pixel_mm / results['pixel_mm']
         affine = head_to_slice_affine(center, results['head_angle'], slice_px_per_px, size, augment)
-        to_shrunk = np.linalg.inv(shrunk_to_whole_affine(factor)) @ affine
+        to_shrunk = whole_to_shrunk_affine(factor) @ affine
         warp = make_warp(to_shrunk, size, displacement)
         results['img'] = warp_hu(warp, results['img'])
         results['img_shape'] = size

@@ -132,14 +132,23 @@ class WindowCT(BaseTransform):
 
     def transform(self, results: Sample) -> Sample:
         """Make ``img`` float32 from 0 to 255, one channel for each plane of each view."""
-        *stack, whole_range = cv2.split(results['img'])
-        planes = {'stack': stack, 'middle': [stack[len(stack) // 2]], 'range': [whole_range]}
-        channels = []
+        hu = results['img'].astype(np.float32, copy=False)
+        gray = cv2.transform(hu, self._matrix(hu.shape[2])).reshape(*hu.shape[:2], -1)
+        results['img'] = np.clip(gray, 0, 255, out=gray)
+        return results
+
+    def _matrix(self, planes: int) -> NDArray[np.float64]:
+        """(channels, planes + 1), from the HU of a pixel and 1 to gray values."""
+        chosen = {
+            'stack': range(planes - 1),
+            'middle': [(planes - 1) // 2],
+            'range': [planes - 1],
+        }
+        rows = []
         for view in self.views:
             window = Window(view['level'], view['width'])
-            for plane in planes[view.get('planes', 'stack')]:
-                gray = np.subtract(plane, window.low, dtype=np.float32)
-                gray *= 255 / window.width
-                channels.append(np.clip(gray, 0, 255, out=gray))
-        results['img'] = cv2.merge(channels)
-        return results
+            for plane in chosen[view.get('planes', 'stack')]:
+                row = np.zeros(planes + 1)
+                row[plane], row[-1] = 255 / window.width, -window.low * 255 / window.width
+                rows.append(row)
+        return np.array(rows)

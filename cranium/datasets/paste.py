@@ -16,6 +16,7 @@ from cranium.head import (
     shrink,
     shrunk_to_whole_affine,
     warp_hu,
+    whole_to_shrunk_affine,
 )
 
 from .masks import Box, LoadMask
@@ -72,69 +73,81 @@ class PasteHemorrhage(BaseTransform):
         masks = self._read_masks(donor)
         factor, middle = results['shrink'], len(masks) // 2
         to_donor = self._draw_host_to_donor(results, donor)
-        to_whole = shrunk_to_whole_affine(factor)
-        shrunk_to_donor = np.linalg.inv(to_whole) @ to_donor @ to_whole
+        shrunk_to_donor = whole_to_shrunk_affine(factor) @ to_donor @ shrunk_to_whole_affine(factor)
         # Only where the bleed is and where it comes to is anything computed.
         margin = max(round(_RING_MM / results['img_pixel_mm']), 1)
         source = _box(reduce(lambda one, other: cv2.max(one, other), masks), factor, margin)
         target = _reached(source, shrunk_to_donor, results['img'].shape[:2])
-        host = results['img'][target][..., : len(masks)]  # the whole range keeps its own skull
-        if not host.size:
+        view = results['img'][target][..., : len(masks)]  # the whole range keeps its own skull
+        if not view.size:
             return results  # beyond the edge
         inside = _scale(source, factor)
         bleeds = [(mask[inside] == 1) * np.uint8(255) for mask in masks]
 
-        from_target, size = shrunk_to_donor @ _origin(target), host.shape[:2]
-        hu = warp_hu(make_warp(from_target, size), donor['img'])[..., : len(masks)]
-        from_target = np.linalg.inv(_origin(source)) @ from_target
-        covered = make_warp(from_target, size)(shrink(cv2.merge(bleeds), factor))
-        covered = covered.reshape(host.shape)
-        tissue = self._blend(
-            host, self._match(hu, host, covered, margin), covered, results['img_pixel_mm']
-        )
+        host = np.ascontiguousarray(view)
+        from_target = _whole_to_box(source) @ shrunk_to_donor @ _box_to_whole(target)
+        warp = make_warp(from_target, host.shape[:2])
+        hu = np.ascontiguousarray(donor['img'][source][..., : len(masks)])
+        hu = warp_hu(warp, hu).reshape(host.shape)
+        covered = warp(shrink(cv2.merge(bleeds), factor)).reshape(host.shape)
+        tissue = _is_tissue(host)
+        hu = self._match(hu, host, covered, tissue, margin)
+        view[:] = self._blend(hu, host, covered, tissue, results['img_pixel_mm'])
 
         target = _scale(target, factor)
-        from_target = np.linalg.inv(_origin(inside)) @ to_donor @ _origin(target)
+        from_target = _whole_to_box(inside) @ to_donor @ _box_to_whole(target)
         _label(results['gt_seg_map'][target], bleeds[middle], from_target, tissue[..., middle])
         return results
 
     def _match(
-        self, donor: NDArray[Any], host: NDArray[Any], covered: NDArray[Any], radius: int
+        self,
+        donor: NDArray[np.int16],
+        host: NDArray[np.int16],
+        covered: NDArray[Any],
+        tissue: NDArray[np.bool_],
+        radius: int,
     ) -> NDArray[Any]:
-        """HU of the donor, (height, width, slices), moved to the host's, its bleed at a contrast.
+        """Move HU of the donor to the host's, so that the bleed has its contrast or another one.
 
         Args:
-            donor (ndarray): Its HU on the host's grid.
-            host (ndarray): HU, of the same shape.
-            covered (ndarray): uint8, of the same shape, where the bleed is: 0 to 255.
+            donor (ndarray): (height, width, slices), on the host's grid.
+            host (ndarray): Of the same shape, as all are.
+            covered (ndarray): uint8, where the bleed is: 0 to 255.
+            tissue (ndarray): bool, where the host can take it.
             radius (int): Width of the ring around the bleed in pixels.
+
+        Returns:
+            ndarray: float32, or the donor's own where there is nothing to compare with.
         """
         square = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
         ring = (cv2.dilate(covered, square).reshape(covered.shape) > 0) & (covered == 0)
-        bleed = donor[covered > 127]
-        around_donor, around_host = donor[ring & _is_tissue(donor)], host[ring & _is_tissue(host)]
-        if not (bleed.size and around_donor.size and around_host.size):
+        bleed = _mean(donor, covered > 127)
+        around_donor, around_host = (
+            _mean(donor, ring & _is_tissue(donor)),
+            _mean(host, ring & tissue),
+        )
+        if bleed is None or around_donor is None or around_host is None:
             return donor
-        contrast, factor = bleed.mean() - around_donor.mean(), 1.0
+        contrast, factor = bleed - around_donor, 1.0
         if contrast > _FAINTEST_HU and np.random.random() < self.contrast_prob:
             factor = np.random.uniform(*self.contrast_hu) / contrast
-        matched: NDArray[Any] = (donor - around_donor.mean()) * factor + around_host.mean()
+        matched: NDArray[Any] = donor * np.float32(factor)
+        matched += np.float32(around_host - around_donor * factor)
         return matched
 
     def _blend(
-        self, host: NDArray[Any], hu: NDArray[Any], covered: NDArray[Any], pixel_mm: float
-    ) -> NDArray[np.bool_]:
-        """Blend HU into the host's, in place, where a bleed covers them.
-
-        Returns:
-            ndarray: Which pixels could take it.
-        """
-        share = covered.astype(np.float32) / 255
-        faded = cv2.GaussianBlur(share, (0, 0), _FEATHER_MM / pixel_mm).reshape(share.shape)
-        tissue = _is_tissue(host)
-        weight = np.maximum(share, faded) * np.random.uniform(*self.strength) * tissue
-        host[:] = np.rint((1 - weight) * host + weight * hu)
-        return tissue
+        self,
+        hu: NDArray[Any],
+        host: NDArray[np.int16],
+        covered: NDArray[Any],
+        tissue: NDArray[np.bool_],
+        pixel_mm: float,
+    ) -> NDArray[Any]:
+        """Blend HU into the host's where a bleed covers them; see :meth:`_match`."""
+        share = covered * np.float32(1 / 255)
+        weight = cv2.GaussianBlur(share, (0, 0), _FEATHER_MM / pixel_mm).reshape(share.shape)
+        weight = np.maximum(share, weight) * np.float32(np.random.uniform(*self.strength)) * tissue
+        return np.rint(host + weight * (hu - host))
 
     def _read_masks(self, donor: Sample) -> list[NDArray[Any]]:
         """Masks of the donor and its neighbours, from the lowest; empty if not in the data set."""
@@ -163,6 +176,14 @@ class PasteHemorrhage(BaseTransform):
 def _is_tissue(hu: NDArray[Any]) -> NDArray[np.bool_]:
     tissue: NDArray[np.bool_] = (hu >= _TISSUE_HU[0]) & (hu <= _TISSUE_HU[1])
     return tissue
+
+
+def _mean(hu: NDArray[np.int16], where: NDArray[np.bool_]) -> float | None:
+    """The mean HU of some pixels, None of none."""
+    if not where.any():
+        return None
+    # As one channel, for which OpenCV is made.
+    return cv2.mean(hu.reshape(len(hu), -1), where.view(np.uint8).reshape(len(hu), -1))[0]
 
 
 def _label(
@@ -215,7 +236,13 @@ def _scale(box: Box, factor: int) -> Box:
     return rows, columns
 
 
-def _origin(box: Box) -> NDArray[np.float64]:
+def _box_to_whole(box: Box) -> NDArray[np.float64]:
     """(3, 3), from pixels of a box to those of its image."""
     rows, columns = box
     return np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1.0]])
+
+
+def _whole_to_box(box: Box) -> NDArray[np.float64]:
+    """(3, 3), from pixels of an image to those of a box."""
+    rows, columns = box
+    return np.array([[1, 0, -columns.start], [0, 1, -rows.start], [0, 0, 1.0]])
