@@ -57,7 +57,7 @@ class DistortHU(BaseTransform):
         """Change ``img``, which becomes float32."""
         *stack, whole_range = cv2.split(results['img'])
         # One slice below the other: OpenCV is fastest on an image of one channel.
-        soft: NDArray[Any] = np.concatenate(stack).astype(np.float32)
+        soft: NDArray[Any] = np.concatenate(stack, dtype=np.float32)
         slices = np.split(soft, len(stack))  # views
         if np.random.random() < self.curve_prob:
             slope = np.exp(np.random.normal(0, self.slope))

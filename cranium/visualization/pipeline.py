@@ -80,6 +80,7 @@ def stage_panels(rows: Sequence[tuple[str, Sequence[Stage]]]) -> tuple[list[Pane
 
 
 def _panel(caption: str, image: NDArray[Any], mask: NDArray[Any] | None = None) -> Panel:
+    image = np.maximum(image, -100)  # air, of HU, would leave no contrast to the rest
     low, high = float(image.min()), float(image.max())
     gray = np.rint((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
     return Panel(gray, caption, {TRUTH: mask == 1} if mask is not None and mask.size else {})

@@ -1,7 +1,7 @@
 import numpy as np
 
 from cranium.visualization.overlay import TRUTH
-from cranium.visualization.pipeline import run_steps, stage_panels
+from cranium.visualization.pipeline import Stage, run_steps, stage_panels
 
 
 class Load:
@@ -42,6 +42,12 @@ def test_a_row_holds_the_middle_channel_of_each_stage_and_the_others_of_the_last
     assert np.array_equal(panels[1].masks[TRUTH], np.eye(8, dtype=bool))
     # Black to white over each picture: of the middle channel, 1, 4, ... 46.
     assert panels[0].image.ravel().tolist() == [17 * n for n in range(16)]
+
+
+def test_air_around_a_slice_takes_no_contrast():
+    stage = Stage('AlignHead', np.array([[[-1000], [-100], [50], [200]]], np.int16), np.empty(0))
+    panels, _ = stage_panels([('a', [stage])])
+    assert panels[0].image.tolist() == [[0, 0, 128, 255]]
 
 
 def test_steps_that_change_no_slice_are_left_out():
