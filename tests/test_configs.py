@@ -80,6 +80,14 @@ def test_two_iterations_and_a_validation(path, tree, tmp_path):
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_workers_do_not_persist(path):
+    """PyTorch refuses that beside `num_workers=0`, which users try."""
+    config = Config.fromfile(path)
+    for part in ('train', 'val', 'test'):
+        assert not config[f'{part}_dataloader'].get('persistent_workers')
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_opening_comment_names_the_file_in_its_commands(path):
     comment = re.match(r'(#.*\n)+', path.read_text())[0]
     name = f'configs/{path.name}'

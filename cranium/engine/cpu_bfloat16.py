@@ -20,12 +20,10 @@ def computes_bfloat16() -> bool:
 
 @OPTIM_WRAPPERS.register_module()
 class CPUBfloat16OptimWrapper(OptimWrapper):
-    """mmengine's OptimWrapper with the forward pass under autocast to bfloat16 on a CPU.
+    """The forward pass under autocast to bfloat16, where the CPU has instructions for it.
 
     mmengine's AmpOptimWrapper is for GPUs only. bfloat16 has the range of float32, so no loss has
-    to be scaled. Where the CPU has no instructions for it nothing is cast. ::
-
-        mim train mmseg CONFIG --cfg-options optim_wrapper.type=CPUBfloat16OptimWrapper
+    to be scaled.
     """
 
     def __init__(self, **kwargs: object) -> None:

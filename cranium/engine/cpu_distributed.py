@@ -16,15 +16,10 @@ from torch import distributed, nn
 
 
 class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """DistributedDataParallel without a device, on gloo.
+    """DistributedDataParallel on gloo; ``device_ids``, a GPU's number by mmengine, is ignored.
 
     SyncBN exists for CUDA only, so it becomes BN. Each process then has its own running statistics;
     validation uses those of the first process, which are the ones that its checkpoint holds.
-
-    Args:
-        module (nn.Module): The model, on the CPU.
-        device_ids (list, optional): Ignored: what mmengine's runner passes is a GPU's number.
-        **kwargs: Passed to ``MMDistributedDataParallel``.
     """
 
     def __init__(
@@ -42,13 +37,7 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 
 
 def init_dist(launcher: str, *args: Any, **kwargs: Any) -> None:
-    """Join the process group as a runner starts: with gloo where there is no CUDA.
-
-    Args:
-        launcher (str): ``pytorch``, ``slurm`` or ``mpi``; only the first knows the CPU.
-        *args: As ``mmengine.dist.init_dist``, which all else is left to.
-        **kwargs: Likewise.
-    """
+    """Join the process group as a runner starts: with gloo where there is no CUDA."""
     if launcher != 'pytorch' or torch.cuda.is_available():
         mmengine.dist.init_dist(launcher, *args, **kwargs)
         return

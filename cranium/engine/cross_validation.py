@@ -67,7 +67,6 @@ def fold_config(
 
     Raises:
         CraniumError: If the config or an option does not suit a cross-validation.
-        OSError: If the config cannot be read.
     """
     for option in options:
         if '=' not in option or _DECIDED.match(option):
@@ -99,11 +98,10 @@ def fold_config(
 
 @dataclass(frozen=True)
 class Fold:
-    """The training and the test of a fold.
+    """The training of a fold in ``config.work_dir``, and its test in ``test`` below.
 
-    Args:
-        config (Config): See :func:`fold_config`.
-        launcher (tuple): Arguments by which mim starts several processes. Defaults to none.
+    The config that anybody can run again is written beside it, ``fold_1.py`` beside ``fold_1``.
+    ``launcher`` are the arguments by which mim starts several processes.
     """
 
     config: Config
@@ -111,12 +109,12 @@ class Fold:
 
     @property
     def folder(self) -> Path:
-        """The work directory of the training; the test writes into ``test`` below."""
+        """The work directory of the training."""
         return Path(self.config.work_dir)
 
     @property
     def config_file(self) -> Path:
-        """The config by which anybody can run the fold again: ``fold_1.py`` beside ``fold_1``."""
+        """The config by which the fold is run."""
         return self.folder.with_suffix('.py')
 
     @property
@@ -127,11 +125,11 @@ class Fold:
     @property
     def final_checkpoint(self) -> Path:
         """The checkpoint at the end of the schedule."""
-        schedule = self.config.train_cfg
-        in_iterations = 'max_iters' in schedule
-        name = f'iter_{schedule.max_iters}' if in_iterations else f'epoch_{schedule.max_epochs}'
+        end = self.config.train_cfg
+        name = f'iter_{end.max_iters}' if 'max_iters' in end else f'epoch_{end.max_epochs}'
         return self.folder / f'{name}.pth'
 
+    @property
     def last_checkpoint(self) -> Path | None:
         """The last checkpoint that was written whole; None where there is none."""
         note = self.folder / 'last_checkpoint'
@@ -149,20 +147,30 @@ class Fold:
             CraniumError: If what is there was made with other settings.
         """
         if self.config_file.is_file():
-            self._check_config(_load(self.config_file))
+            self._compare(_load(self.config_file))
         if (self.results / 'summary.json').is_file():
             return FINISHED
-        last = self.last_checkpoint()
-        if last is None:
+        if self.last_checkpoint is None:
             return NEW
-        return TRAINED if last == self.final_checkpoint else INTERRUPTED
+        return TRAINED if self.last_checkpoint == self.final_checkpoint else INTERRUPTED
+
+    def _compare(self, found: Config) -> None:
+        """Refuse a config that differs in more than the places of tree and work directory."""
+        wanted, made_with = _flat(self.config.to_dict()), _flat(found.to_dict())
+        for key in sorted({*wanted, *made_with}):
+            moved = key == 'work_dir' or key.endswith('.data_root')
+            if not moved and wanted.get(key) != made_with.get(key):
+                raise CraniumError(
+                    f'{self.folder}: made with {key}={made_with.get(key)!r}, now it is '
+                    f'{wanted.get(key)!r}; use another --work-dir, or move this folder away'
+                )
 
     def commands(self, state: str) -> list[list[str]]:
         """List what is left to be called, each command by its arguments."""
         call = ['mmseg', str(self.config_file), *self.launcher, '--work-dir']
         train = ['mim', 'train', *call, str(self.folder)]
         if state == INTERRUPTED:
-            train += ['--resume', '--cfg-options', f'load_from={self.last_checkpoint()}']
+            train += ['--resume', '--cfg-options', f'load_from={self.last_checkpoint}']
         test = ['mim', 'test', *call, str(self.folder / 'test')]
         test += ['--checkpoint', str(self.final_checkpoint)]
         return {FINISHED: [], TRAINED: [test]}.get(state, [train, test])
@@ -175,33 +183,23 @@ class Fold:
                 command fails.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        log = self.folder / 'log'
         try:
-            with FileLock(self.folder / '.lock', timeout=0):
-                state = self.state()
-                if state == NEW:
-                    partial = self.folder / 'config'
-                    partial.write_text(self.config.pretty_text, encoding='utf-8')
-                    partial.replace(self.config_file)
-                for command in self.commands(state):
-                    if status := run_logged([sys.executable, '-m', *command], log):
-                        raise CraniumError(
-                            f'{self.folder}: mim {command[1]} ended with status {status}, see {log}'
-                            '; the same command again goes on from there'
-                        )
+            lock = FileLock(self.folder / '.lock').acquire(timeout=0)
         except Timeout:
             msg = f'{self.folder}: another run is at work on it; wait, or choose others by --fold'
             raise CraniumError(msg) from None
-
-    def _check_config(self, found: Config) -> None:
-        wanted, made_with = _flat(self.config.to_dict()), _flat(found.to_dict())
-        for key in sorted({*wanted, *made_with}):
-            moved = key == 'work_dir' or key.endswith('.data_root')
-            if not moved and wanted.get(key) != made_with.get(key):
-                raise CraniumError(
-                    f'{self.folder}: made with {key}={made_with.get(key)!r}, now it is '
-                    f'{wanted.get(key)!r}; use another --work-dir, or move this folder away'
-                )
+        with lock:
+            state, log = self.state(), self.folder / 'log'
+            if state == NEW:
+                partial = self.folder / 'config'
+                partial.write_text(self.config.pretty_text, encoding='utf-8')
+                partial.replace(self.config_file)
+            for command in self.commands(state):
+                if status := run_logged([sys.executable, '-m', *command], log):
+                    raise CraniumError(
+                        f'{self.folder}: mim {command[1]} ended with status {status}, see {log}'
+                        '; the same command again goes on from there'
+                    )
 
 
 def run_logged(command: Sequence[str], log: Path) -> int:
@@ -246,11 +244,12 @@ def _load(file: Path) -> Config:
     return Config.fromfile(file, import_custom_modules=False)
 
 
-def _flat(value: object, prefix: str = '') -> dict[str, object]:
+def _flat(nested: Mapping[str, object], prefix: str = '') -> dict[str, object]:
     """Nested dicts as one, by dotted keys."""
-    if not isinstance(value, Mapping) or not value:
-        return {prefix: value}
     flat: dict[str, object] = {}
-    for key, item in value.items():
-        flat |= _flat(item, f'{prefix}.{key}' if prefix else str(key))
+    for key, value in nested.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f'{prefix}{key}.')
+        else:
+            flat[prefix + key] = value
     return flat

@@ -1,6 +1,5 @@
 """What happens around a training: its origin is recorded, a lost one stops, a resumed one obeys."""
 
-import copy
 import hashlib
 import math
 import os
@@ -11,8 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from mmengine.hooks import CheckpointHook, Hook
-from mmengine.optim import OptimWrapper
+from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 from mmseg.registry import HOOKS
 
@@ -99,12 +97,11 @@ def _commit() -> str | None:
 
 @HOOKS.register_module()
 class StopOnInvalidLossHook(Hook):
-    """Stop a training as soon as a loss is nan or infinite; the checkpoints stay good ones.
+    """Stop a training as soon as a loss or a weight is nan or infinite: no checkpoint holds it.
 
-    It looks at the losses of every iteration, for which ``RuntimeInfoHook`` has waited already. It
-    looks at the weights as well before a validation and wherever a checkpoint is due, as a finite
-    loss can have gradients that are not, and ``CheckpointHook`` deletes an old checkpoint before it
-    writes the new one. ``CheckInvalidLossHook`` of mmdet looks at every fiftieth total only.
+    A finite loss can have gradients that are not, and ``CheckpointHook`` deletes an old checkpoint
+    before it writes the new one. ``CheckInvalidLossHook`` of mmdet looks at every fiftieth total
+    only.
 
     Raises:
         FloatingPointError: In one line: the iteration, the loss, the checkpoint to go on from, and
@@ -113,13 +110,6 @@ class StopOnInvalidLossHook(Hook):
 
     priority = 'NORMAL'  # before LoggerHook and CheckpointHook
 
-    def __init__(self) -> None:
-        self._training = False
-
-    def before_train(self, runner: Runner) -> None:
-        """Note that what follows is a training, not the validation of a given checkpoint."""
-        self._training = True
-
     def after_train_iter(
         self,
         runner: Runner,
@@ -127,41 +117,20 @@ class StopOnInvalidLossHook(Hook):
         data_batch: object = None,
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Look at the losses, and at the weights if they are about to be saved."""
+        """Look at the losses and at the weights."""
         outputs = outputs or {}
         # The total comes last: it is nan because one of the others is.
         for name in sorted(outputs, key=lambda name: name == 'loss'):
             if 'loss' in name and not math.isfinite(value := torch.as_tensor(outputs[name]).item()):
-                _stop(runner, runner.iter + 1, f'{name} is {value}')
-        if self._is_checkpoint_due(runner):
-            _check_weights(runner, runner.iter + 1, runner.model.state_dict())
-
-    def before_val(self, runner: Runner) -> None:
-        """Look at the weights, since the best checkpoint is replaced right after a validation."""
-        if self._training:
-            _check_weights(runner, runner.iter, runner.model.state_dict())
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Look at the weights, whoever saves them."""
-        _check_weights(runner, runner.iter, checkpoint['state_dict'])
-
-    def _is_checkpoint_due(self, runner: Runner) -> bool:
-        return any(
-            self.every_n_train_iters(runner, hook.interval, hook.save_begin)
-            or (hook.save_last and self.is_last_train_iter(runner))
-            for hook in runner.hooks
-            if isinstance(hook, CheckpointHook)
-        )
+                _stop(runner, f'{name} is {value}')
+        weights = runner.model.state_dict().values()
+        # One that is not finite makes its sum so. One answer for all: a GPU is waited for once.
+        sums = [tensor.sum() for tensor in weights if tensor.is_floating_point()]
+        if not torch.stack(sums).isfinite().all():
+            _stop(runner, 'the weights hold nan or infinity')
 
 
-def _check_weights(runner: Runner, iteration: int, weights: dict[str, torch.Tensor]) -> None:
-    finite = [tensor.isfinite().all() for tensor in weights.values() if tensor.is_floating_point()]
-    # One answer for all, so that a GPU is waited for once.
-    if finite and not torch.stack(finite).all():
-        _stop(runner, iteration, 'the weights hold nan or infinity')
-
-
-def _stop(runner: Runner, iteration: int, what: str) -> NoReturn:
+def _stop(runner: Runner, what: str) -> NoReturn:
     rate = runner.optim_wrapper.optimizer.defaults['lr']
     lower = f'--cfg-options optim_wrapper.optimizer.lr={rate / 10:g}'
     if (Path(runner.work_dir) / 'last_checkpoint').is_file():
@@ -169,8 +138,10 @@ def _stop(runner: Runner, iteration: int, what: str) -> NoReturn:
         remedy = f'the last good checkpoint is {last}; go on from it by `--resume {lower}`'
     else:
         remedy = f'no checkpoint has been saved; begin again by `{lower}`'
-    msg = f'Training stopped, for at iteration {iteration} {what}; {remedy} (a lower learning rate)'
-    raise FloatingPointError(f'{msg}.')
+    raise FloatingPointError(
+        f'Training stopped, for at iteration {runner.iter + 1} {what}; {remedy} '
+        '(a lower learning rate).'
+    )
 
 
 @HOOKS.register_module()
@@ -180,58 +151,48 @@ class ResumeLearningRateHook(Hook):
     mmengine restores the learning rate and its schedule from the checkpoint. Where those of the
     config differ, the training goes on as if it had begun with them. Schedules in epochs stay as
     they are.
-
-    Raises:
-        CraniumError: If there is nothing to resume, but only weights.
     """
 
-    def before_run(self, runner: Runner) -> None:
-        """Note the learning rates that the config gives, before a checkpoint is loaded."""
-        self._configured = None
-        schedulers = runner.param_schedulers
-        if isinstance(runner.optim_wrapper, OptimWrapper) and isinstance(schedulers, list):
-            self._configured = (
-                [_rates(group) for group in runner.optim_wrapper.param_groups],
-                [copy.deepcopy(scheduler.state_dict()) for scheduler in schedulers],
-            )
-
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Refuse to resume what is no training, before mmengine misses its epoch."""
-        if runner._resume and 'epoch' not in checkpoint.get('meta', {}):
+        """Put the learning rates of the config into the checkpoint that is resumed from.
+
+        Raises:
+            CraniumError: If there is nothing to resume, but only weights.
+        """
+        if not runner._resume:
+            return
+        if 'epoch' not in checkpoint.get('meta', {}):
             raise CraniumError(
                 f'{runner._load_from}: holds weights, not a training to resume; leave out --resume '
                 f'to start a new one from them: --cfg-options load_from={runner._load_from}'
             )
-
-    def before_train(self, runner: Runner) -> None:
-        """Return to the learning rates of the config, if the checkpoint brought others."""
-        if self._configured is None or runner.iter == 0:
+        schedulers = runner.param_schedulers
+        if not isinstance(schedulers, list) or not {'optimizer', 'param_schedulers'} <= {
+            *checkpoint
+        }:
+            return  # several optimizers, or nothing to restore from
+        groups = runner.optim_wrapper.optimizer.param_groups
+        saved = checkpoint['optimizer']['param_groups']
+        of_rates = [scheduler for scheduler in schedulers if scheduler.param_name == 'lr']
+        before, now = ([_initial(group) for group in some] for some in (saved, groups))
+        if before == now or any(scheduler.by_epoch for scheduler in of_rates):
             return
-        configured, states = self._configured
-        groups = runner.optim_wrapper.param_groups
-        pairs = [
-            (scheduler, state)
-            for scheduler, state in zip(runner.param_schedulers, states)
-            if scheduler.param_name == 'lr'
-        ]
-        saved = [_rates(group)['initial_lr'] for group in groups]
-        wanted = [rates['initial_lr'] for rates in configured]
-        if saved == wanted or any(scheduler.by_epoch for scheduler, _ in pairs):
-            return
-        for group, rates in zip(groups, configured):
-            group.update(rates)
-        for scheduler, state in pairs:
-            scheduler.load_state_dict(state)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # that no step of the optimizer came between
-            for _ in range(runner.iter):
-                for scheduler, _ in pairs:
+            for _ in range(checkpoint['meta']['iter']):
+                for scheduler in of_rates:
                     scheduler.step()
+        for group, configured in zip(saved, groups):
+            group.update(lr=configured['lr'], initial_lr=_initial(configured))
+        for index, scheduler in enumerate(schedulers):
+            if scheduler.param_name == 'lr':
+                checkpoint['param_schedulers'][index] = scheduler.state_dict()
         runner.logger.info(
-            f'The learning rate of the checkpoint began with {saved[0]:g}, that of the config '
-            f'begins with {wanted[0]:g}: going on as if the training had begun with the latter.'
+            f'The learning rate of the checkpoint began with {before[0]:g}, that of the config '
+            f'begins with {now[0]:g}: going on as if the training had begun with the latter.'
         )
 
 
-def _rates(group: Mapping[str, Any]) -> dict[str, float]:
-    return dict(lr=group['lr'], initial_lr=group.get('initial_lr', group['lr']))
+def _initial(group: Mapping[str, Any]) -> float:
+    rate: float = group.get('initial_lr', group['lr'])
+    return rate

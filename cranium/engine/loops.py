@@ -37,20 +37,12 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     """mmengine's iteration-based loop, in which a resumed training equals an undisturbed one.
 
     mmengine loads and throws away every batch up to the iteration that it resumes from. Where the
-    sampler has ``start`` (``BalancedSampler``), this loop sets it in place of that, and tells the
-    sampler the length of the training; other samplers are treated as mmengine does. The sampler's
-    seed is kept in the checkpoint.
+    sampler has ``start`` (``BalancedSampler``), this loop sets it instead, tells the sampler the
+    length of the training, and keeps its seed in the checkpoint.
 
     What the network draws at random (dropout) is seeded in each iteration from the runner's seed,
     the iteration and the process; otherwise it would depend on whatever else drew before, as on
     each validation.
-
-    Args:
-        runner (Runner): The runner.
-        dataloader (DataLoader | dict): A data loader or what builds one.
-        *args: As ``IterBasedTrainLoop``.
-        **kwargs: As ``IterBasedTrainLoop``: ``max_iters``, ``val_begin``, ``val_interval``,
-            ``dynamic_intervals``.
     """
 
     dataloader: Any
@@ -84,11 +76,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         return super().run()
 
     def run_iter(self, data_batch: Sequence[dict[str, Any]]) -> None:
-        """Make one iteration.
-
-        Args:
-            data_batch (Sequence[dict]): A batch of the data loader.
-        """
+        """Make one iteration with a batch."""
         sequence = np.random.SeedSequence((self.runner.seed, self._iter, get_rank()))
         seed = int(sequence.generate_state(1, np.uint64)[0])
         # What torch.manual_seed does, less what takes it half a millisecond where no GPU is.

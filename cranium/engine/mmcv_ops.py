@@ -22,28 +22,21 @@ class _MissingExtension(ModuleType):
             raise AttributeError(name)
 
         def missing(*args: Any, **kwargs: Any) -> NoReturn:
-            msg = (
+            raise RuntimeError(
                 f'The operator {name!r} is compiled code of full mmcv, and only mmcv-lite is '
                 'installed. Replace it: `pip uninstall mmcv-lite`, `mim install "mmcv>=2.1,<2.2"` '
                 '(a wheel where there is one for your PyTorch, else it is compiled).'
             )
-            raise RuntimeError(msg)
 
         return missing
 
 
-def install_stand_in() -> bool:
+def install_stand_in() -> None:
     """Register the stand-in for ``mmcv._ext`` unless the real extension is installed.
 
     Its spec has no loader, so that ``mmengine.utils.dl_utils.mmcv_full_available()`` goes on
     telling the truth: ``pkgutil.find_loader`` finds a spec without a loader and returns ``None``.
-
-    Returns:
-        bool: Whether the stand-in was put in place by this call.
     """
-    if EXTENSION in sys.modules or importlib.util.find_spec(EXTENSION) is not None:
-        return False
-    module = _MissingExtension(EXTENSION)
-    module.__spec__ = ModuleSpec(EXTENSION, None)
-    sys.modules[EXTENSION] = module
-    return True
+    if EXTENSION not in sys.modules and importlib.util.find_spec(EXTENSION) is None:
+        sys.modules[EXTENSION] = _MissingExtension(EXTENSION)
+        sys.modules[EXTENSION].__spec__ = ModuleSpec(EXTENSION, None)

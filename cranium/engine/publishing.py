@@ -1,5 +1,6 @@
 """What of a training is handed to others: its weights, in a file that is safe to load."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -11,45 +12,29 @@ from cranium.errors import CraniumError
 _META = ('dataset_meta', 'iter', 'seed', 'experiment_name', 'cranium')
 
 
-def publish_checkpoint(checkpoint: str | Path, out: str | Path) -> int:
-    """Write the weights of a training and nothing else.
+def publish_checkpoint(checkpoint: Path, out: Path) -> int:
+    """Write the weights of a training and nothing else, and return their number.
 
     mmengine's checkpoints also hold the optimizer's state, the weights as they were before
     averaging (``EMAHook`` exchanges them as it saves, so ``state_dict`` is the average), the log
     and paths of the machine. What is written here ``torch.load(..., weights_only=True)`` loads
-    without an allow-list: tensors, numbers, texts.
-
-    Args:
-        checkpoint (str | Path): Of a training.
-        out (str | Path): The file to write. The same weights give the same bytes.
-
-    Returns:
-        int: Number of weights.
+    without an allow-list: tensors, numbers, texts. The same weights give the same bytes.
 
     Raises:
         CraniumError: If ``out`` is there already, or the checkpoint has no ``state_dict``.
         OSError: If a file cannot be read or written.
     """
-    out = Path(out)
     if out.exists():
         raise CraniumError(f'{out} is there already; remove it, or choose another name')
     found = torch.load(checkpoint, map_location='cpu', weights_only=True)
     if not isinstance(found, dict) or 'state_dict' not in found:
         raise CraniumError(f'{checkpoint} has no state_dict; expected a checkpoint of mmengine')
     weights = {name: tensor.contiguous() for name, tensor in found['state_dict'].items()}
-    meta = {key: _plain(found['meta'][key]) for key in _META if key in found.get('meta', {})}
+    meta = {key: found['meta'][key] for key in _META if key in found.get('meta', {})}
+    plain = json.loads(json.dumps(meta, default=lambda other: None))
     partial = out.with_name(f'.{out.name}')
     out.parent.mkdir(parents=True, exist_ok=True)
     with open(partial, 'wb') as file:  # to a file, or the bytes hold the name of this one
-        torch.save({'state_dict': weights, 'meta': meta}, file)
+        torch.save({'state_dict': weights, 'meta': plain}, file)
     partial.rename(out)
     return sum(tensor.numel() for tensor in weights.values())
-
-
-def _plain(value: object) -> object:
-    """Lists, dicts, numbers and texts as Python has them, None for all else."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, str | int | float | bool) else None

@@ -9,7 +9,6 @@ says.
 """
 
 import pickle
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,15 +21,8 @@ from packaging.version import Version
 STATISTICS = ('min', 'max', 'current', 'mean')
 
 
-def restricted_getattr(owner: Any, name: str) -> Callable[..., Any]:
-    """Stand in for ``builtins.getattr`` while a checkpoint is read.
-
-    Args:
-        owner (Any): The object; nothing but the class ``HistoryBuffer`` is answered.
-        name (str): One of ``STATISTICS``.
-
-    Returns:
-        Callable: ``HistoryBuffer``'s own method of that name.
+def restricted_getattr(owner: Any, name: str) -> Any:
+    """Stand in for ``getattr`` while a checkpoint is read: gives statistics of ``HistoryBuffer``.
 
     Raises:
         pickle.UnpicklingError: If anything else is asked for: mmengine never wrote this file.
@@ -38,18 +30,13 @@ def restricted_getattr(owner: Any, name: str) -> Callable[..., Any]:
     if owner is not HistoryBuffer or name not in STATISTICS:
         msg = f'The checkpoint asks for the attribute {name!r} of {owner!r}, which is not data.'
         raise pickle.UnpicklingError(msg)
-    method: Callable[..., Any] = getattr(HistoryBuffer, name)
-    return method
+    return getattr(HistoryBuffer, name)
 
 
-def allow_mmengine_checkpoints() -> bool:
-    """Allow the data types of mmengine's checkpoints in PyTorch's safe loader.
-
-    Returns:
-        bool: Whether this PyTorch needs it.
-    """
+def allow_mmengine_checkpoints() -> None:
+    """Allow the data types of mmengine's checkpoints in PyTorch's safe loader, if it needs it."""
     if Version(torch.__version__) < Version('2.6'):
-        return False
+        return
     # NumPy 2 renamed its core; checkpoints written with either must load with either.
     reconstruct, scalar = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
     allowed: list[Any] = [
@@ -62,4 +49,3 @@ def allow_mmengine_checkpoints() -> bool:
     for core in ('numpy.core.multiarray', 'numpy._core.multiarray'):
         allowed += [(reconstruct, f'{core}._reconstruct'), (scalar, f'{core}.scalar')]
     torch.serialization.add_safe_globals(allowed)
-    return True

@@ -9,16 +9,9 @@ from mmseg.visualization import SegLocalVisualizer
 
 @VISUALIZERS.register_module()
 class CraniumVisualizer(SegLocalVisualizer):
-    """mmseg's visualizer, to which TensorBoard is added by one option.
+    """mmseg's visualizer, to which ``--cfg-options visualizer.tensorboard=True`` adds TensorBoard.
 
-    ``--cfg-options visualizer.tensorboard=True`` does it: mim cannot add to the list of backends.
-
-    Args:
-        name (str): Name of the instance. Defaults to 'visualizer'.
-        vis_backends (Sequence[dict]): As mmseg's. Defaults to none.
-        tensorboard (bool): Whether to write for TensorBoard as well, into ``vis_data/``, for which
-            it has to be installed. Defaults to False.
-        **kwargs: As ``SegLocalVisualizer``.
+    mim cannot add to the list of backends.
     """
 
     def __init__(

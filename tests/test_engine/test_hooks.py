@@ -4,16 +4,17 @@ import logging
 import math
 import re
 import subprocess
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
 
 from cranium.engine import hooks
 from cranium.engine.hooks import StopOnInvalidLossHook, ThreadsHook
+from cranium.engine.publishing import publish_checkpoint
+from cranium.errors import CraniumError
 from cranium.version import __version__
 from tests.conftest import TINY_UNET, run_command
 from tests.test_engine.training import AUGMENT, Watch, tiny_config, train
@@ -82,17 +83,18 @@ def test_weights_of_nan_do_not_replace_the_best(tree, tmp_path):
     assert checkpoints(tmp_path) == ['best_patient_authors_dice_iter_2.pth', 'iter_3.pth']
 
 
-def fake_runner(work_dir=Path('nowhere'), hooks=(), weight=0.0, iteration=6):
-    """What the hook reads of a runner."""
+def look(weight=0.0, **outputs):
+    """Show the hook an iteration."""
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.02)
-    return SimpleNamespace(
-        iter=iteration,
-        max_iters=10,
-        work_dir=str(work_dir),
-        hooks=hooks,
+    runner = SimpleNamespace(
+        iter=6,
+        work_dir='nowhere',
         optim_wrapper=SimpleNamespace(optimizer=optimizer),
-        model=SimpleNamespace(state_dict=lambda: {'w': torch.tensor([1.0, weight])}),
+        model=SimpleNamespace(
+            state_dict=lambda: {'w': torch.tensor([1.0, weight]), 'steps': torch.tensor(7)}
+        ),
     )
+    StopOnInvalidLossHook().after_train_iter(runner, 0, outputs=outputs)
 
 
 @pytest.mark.parametrize(
@@ -101,39 +103,16 @@ def fake_runner(work_dir=Path('nowhere'), hooks=(), weight=0.0, iteration=6):
         (dict(loss=NAN, loss_dice=NAN, loss_ce=1.0), 'loss_dice is nan'),
         (dict(loss=torch.tensor(-INF), loss_ce=torch.tensor(-INF)), 'loss_ce is -inf'),
         (dict(loss=INF, loss_ce=1e38, loss_dice=3e38), 'loss is inf'),
+        (dict(loss=1.0, weight=-INF), 'the weights hold nan or infinity'),
     ],
 )
-def test_it_names_the_loss(outputs, what):
+def test_it_names_what_is_not_finite(outputs, what):
     with pytest.raises(FloatingPointError, match=rf'at iteration 7 {what}; .*\blr=0.002`'):
-        StopOnInvalidLossHook().after_train_iter(fake_runner(), 0, outputs=outputs)
+        look(**outputs)
 
 
 def test_what_is_no_loss_may_be_nan():
-    StopOnInvalidLossHook().after_train_iter(fake_runner(), 0, outputs=dict(loss=1.0, acc=NAN))
-
-
-@pytest.mark.parametrize('iteration, due', [(2, False), (3, True), (4, False), (9, True)])
-def test_weights_are_looked_at_where_a_checkpoint_is_due(iteration, due):
-    """Every 4, and after the last of 10; iterations count from 0 here."""
-    saving = [CheckpointHook(interval=4, by_epoch=False)]
-    runner = fake_runner(hooks=saving, weight=INF, iteration=iteration)
-    hook = StopOnInvalidLossHook()
-    if due:
-        with pytest.raises(FloatingPointError, match='weights hold nan or infinity'):
-            hook.after_train_iter(runner, 0, outputs=dict(loss=1.0))
-    else:
-        hook.after_train_iter(runner, 0, outputs=dict(loss=1.0))
-
-
-def test_nobody_saves_weights_of_nan():
-    hook = StopOnInvalidLossHook()
-    hook.before_save_checkpoint(fake_runner(), dict(state_dict={'n': torch.tensor(1)}))
-    with pytest.raises(FloatingPointError, match='weights hold nan'):
-        hook.before_save_checkpoint(fake_runner(), dict(state_dict={'w': torch.tensor(NAN)}))
-
-
-def test_given_weights_can_be_validated_whatever_they_are():
-    StopOnInvalidLossHook().before_val(fake_runner(weight=NAN))
+    look(loss=1.0, acc=NAN)
 
 
 def test_mim_ends_with_the_message(tree, tmp_path):
@@ -233,3 +212,23 @@ def test_a_lower_learning_rate_takes_effect_on_resume(tree, tmp_path):
     train(tiny_config(tree, tmp_path, **options, resume=True), rates)
     expected = [0.004 - 0.0039 * part / 3 for part in (1, 2, 3)]
     np.testing.assert_allclose(rates.rates, expected, rtol=1e-6)
+
+
+def test_resume_from_weights_alone(tree, tmp_path):
+    options = {'train_cfg.max_iters': 1, 'default_hooks.checkpoint.interval': 1}
+    train(tiny_config(tree, tmp_path / 'first', **options))
+    options['load_from'] = str(tmp_path / 'weights.pth')
+    publish_checkpoint(tmp_path / 'first/iter_1.pth', tmp_path / 'weights.pth')
+    with pytest.raises(CraniumError, match=r'leave out --resume .* load_from=.*weights\.pth'):
+        train(tiny_config(tree, tmp_path / 'second', **options, resume=True))
+    train(tiny_config(tree, tmp_path / 'second', **options))
+
+
+def test_tta(tree, tmp_path):
+    config = tiny_config(tree, tmp_path)
+    # As mmseg's tools/test.py has it.
+    config.test_dataloader.dataset.pipeline = config.tta_pipeline
+    config.tta_model.module = config.model
+    config.model = config.tta_model
+    with pytest.raises(CraniumError, match='--tta: not for configs of Cranium; leave it out'):
+        Runner.from_cfg(config)

@@ -3,10 +3,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
-from mmseg.registry import VISUALIZERS
 
-import cranium.engine.visualizer  # noqa: F401
 from tests.test_engine.training import tiny_config, train
 
 
@@ -49,18 +46,3 @@ def test_one_switch_gives_tensorboard_the_figures_and_predictions(tree, tmp_path
     assert (name, step, image.dtype, image.shape[2], more) == ('predictions', 6, np.uint8, 3, [])
     # As without it: what plot_curves reads.
     assert (folder / 'scalars.json').exists()
-
-
-def build(tmp_path, **options):
-    init_default_scope('mmseg')
-    name = str(tmp_path)
-    return VISUALIZERS.build(
-        dict(type='CraniumVisualizer', name=name, save_dir=name, **options)
-    )._vis_backends
-
-
-def test_backends(tmp_path, tensorboard):
-    local, both = dict(type='LocalVisBackend'), ['LocalVisBackend', 'TensorboardVisBackend']
-    assert [*build(tmp_path / 'a', vis_backends=[dict(local)])] == ['LocalVisBackend']
-    assert [*build(tmp_path / 'b', vis_backends=[dict(local)], tensorboard=True)] == both
-    assert [*build(tmp_path / 'd', tensorboard=True)] == ['TensorboardVisBackend']
