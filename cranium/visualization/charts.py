@@ -6,7 +6,6 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
@@ -30,29 +29,21 @@ _STYLE: dict[Any, Any] = {
 
 
 class Chart(NamedTuple):
-    """A chart and what it shows, in words.
-
-    Attributes:
-        svg (str): An ``<svg>`` element.
-        caption (str): A sentence.
-    """
+    """An ``<svg>`` element and a sentence on what it shows."""
 
     svg: str
     caption: str
 
 
 def make_chart(name: str, caption: str, draw: Callable[['Axes', Any], None], data: Any) -> Chart:
-    """Draw a chart for a page.
+    """Draw a chart whose text is as dark or light as that of its page.
 
     Args:
-        name (str): Of the chart; its ids begin with it, as they must be unique in a page.
+        name (str): What its ids begin with, as they must be unique in a page.
         caption (str): What it shows.
         draw (callable): Draws ``data`` on an axis. A mark whose url is ``#slice-049_021`` links to
             that slice, and says so when pointed at.
         data (object): What to draw.
-
-    Returns:
-        Chart: Its text is as dark or light as that of the page.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -71,12 +62,7 @@ def make_chart(name: str, caption: str, draw: Callable[['Axes', Any], None], dat
 
 
 def draw_roc(axis: 'Axes', levels: dict[str, pd.DataFrame]) -> None:
-    """Draw the ROC curves of slices and of patients.
-
-    Args:
-        axis (Axes): Where to.
-        levels (dict): By label, cases with ``hemorrhage`` and ``score``.
-    """
+    """Draw the ROC curve of the cases of each level, which have ``hemorrhage`` and ``score``."""
     from sklearn.metrics import roc_curve
 
     for (label, cases), (colour, style) in zip(levels.items(), LINES):
@@ -88,7 +74,7 @@ def draw_roc(axis: 'Axes', levels: dict[str, pd.DataFrame]) -> None:
 
 
 def draw_precision_recall(axis: 'Axes', levels: dict[str, pd.DataFrame]) -> None:
-    """Draw the precision-recall curves of slices and of patients; see :func:`draw_roc`."""
+    """Draw the precision-recall curve of each level; see :func:`draw_roc`."""
     from sklearn.metrics import precision_recall_curve
 
     for (label, cases), (colour, style) in zip(levels.items(), LINES):
@@ -99,7 +85,7 @@ def draw_precision_recall(axis: 'Axes', levels: dict[str, pd.DataFrame]) -> None
 
 
 def draw_dice_by_patient(axis: 'Axes', dice: pd.Series) -> None:
-    """Draw a bar for each patient, the worst on top; a bar links to the patient."""
+    """Draw a bar for each patient, the worst on top, that links to the patient."""
     dice = dice.sort_values(ascending=False)
     axis.figure.set_figheight(0.6 + 0.2 * max(5, len(dice)))  # type: ignore[union-attr]
     bars = axis.barh(dice.index, dice, color=BLUE)
@@ -110,7 +96,7 @@ def draw_dice_by_patient(axis: 'Axes', dice: pd.Series) -> None:
 
 
 def draw_dice_by_size(axis: 'Axes', slices: pd.DataFrame) -> None:
-    """Draw a dot for each hemorrhage slice; a dot links to the slice."""
+    """Draw a dot for each hemorrhage slice that links to the slice."""
     dots = axis.scatter(slices['tp'] + slices['fn'], slices['dice'], color=BLUE, alpha=0.6)
     dots.set_urls([f'#slice-{name}' for name in slices['name']])
     axis.set(xscale='log', xlabel='Hemorrhage in the slice, pixels', ylabel='Dice')
@@ -118,31 +104,18 @@ def draw_dice_by_size(axis: 'Axes', slices: pd.DataFrame) -> None:
 
 
 def draw_agreement(axis: 'Axes', volumes: pd.DataFrame) -> None:
-    """Draw a Bland-Altman chart of volumes; a dot links to the patient.
-
-    Args:
-        axis (Axes): Where to.
-        volumes (DataFrame): By patient, the pixels ``tp``, ``fp`` and ``fn``.
-    """
+    """Draw a Bland-Altman chart of patients' pixels ``tp``, ``fp``, ``fn``; a dot links to one."""
     true, predicted = volumes['tp'] + volumes['fn'], volumes['tp'] + volumes['fp']
     error = predicted - true
     dots = axis.scatter((true + predicted) / 2, error, color=BLUE, alpha=0.6)
     dots.set_urls([f'#patient-{patient}' for patient in error.index])
-    mean, spread = error.mean(), 1.96 * error.std()
-    for text, level, style in (
-        ('mean', mean, '-'),
-        ('+1.96 SD', mean + spread, '--'),
-        ('-1.96 SD', mean - spread, '--'),
-    ):
-        if np.isfinite(level):
-            axis.axhline(level, color=ORANGE, linestyle=style, linewidth=1)
-            axis.annotate(
-                f'{text} {level:.0f}',
-                (1, level),
-                (0, 2),
-                xycoords=('axes fraction', 'data'),
-                textcoords='offset points',
-                ha='right',
-            )
+    levels = {'mean': 0.0}
+    if len(error) > 1:
+        levels |= {'+1.96 SD': 1.96 * error.std(), '-1.96 SD': -1.96 * error.std()}
+    for text, distance in levels.items():
+        level = error.mean() + distance
+        axis.axhline(level, color=ORANGE, linestyle='--' if distance else '-', linewidth=1)
+        place = dict(xycoords=('axes fraction', 'data'), textcoords='offset points', ha='right')
+        axis.annotate(f'{text} {level:.0f}', (1, level), (0, 2), **place)
     axis.locator_params(axis='x', nbins=6)
     axis.set(xlabel='Mean of true and predicted volume, pixels', ylabel='Predicted - true, pixels')

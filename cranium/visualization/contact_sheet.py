@@ -1,54 +1,32 @@
 """A contact sheet: slices side by side below a title and a legend."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from cranium.errors import CraniumError
-from cranium.visualization.overlay import (
-    COLOURS,
-    CONVENTION,
-    PREDICTION,
-    TRUTH,
-    Mask,
-    overlay,
-    read_gray,
-)
+from cranium.visualization import overlay
+from cranium.visualization.overlay import COLOURS, PREDICTION, TRUTH, Mask
 
 PANEL, CAPTION, GAP, HEADER = 256, 20, 4, 48  # pixels
 _TEXT, _GROUND = (235, 235, 235), (24, 24, 24)
 
 
-@dataclass
-class Panel:
-    """A slice to draw.
-
-    Attributes:
-        image (ndarray): Gray values, uint8, shape (H, W).
-        caption (str): The line below it.
-        masks (dict): What to outline; see :func:`cranium.visualization.overlay.overlay`.
-    """
+class Panel(NamedTuple):
+    """A slice to draw: gray values (H, W), the line below it, and the masks to outline, by kind."""
 
     image: NDArray[np.uint8]
     caption: str = ''
-    masks: Mapping[str, Mask] = field(default_factory=dict)
+    masks: Mapping[str, Mask] = {}
 
 
 def contact_sheet(panels: Sequence[Panel], columns: int = 4, title: str = '') -> Image.Image:
     """Put slices side by side, below a title and a legend of the outlines that occur.
-
-    Args:
-        panels (sequence): The slices, in reading order.
-        columns (int): Slices per row. Defaults to 4.
-        title (str): A line above. Defaults to ''.
-
-    Returns:
-        Image: RGB.
 
     Raises:
         CraniumError: If there is no slice.
@@ -65,7 +43,7 @@ def contact_sheet(panels: Sequence[Panel], columns: int = 4, title: str = '') ->
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
         x, y = GAP + column * (PANEL + GAP), HEADER + row * (PANEL + CAPTION + GAP)
-        picture = overlay(panel.image, panel.masks, PANEL)
+        picture = overlay.overlay(panel.image, panel.masks, PANEL)
         draw.rectangle((x, y, x + PANEL - 1, y + PANEL + CAPTION - 1), fill=(0, 0, 0))
         sheet.paste(picture, (x + (PANEL - picture.width) // 2, y + (PANEL - picture.height) // 2))
         _write(draw, (x + 4, y + PANEL + 3), panel.caption, PANEL - 8, size=12)
@@ -80,7 +58,7 @@ def _write_legend(draw: ImageDraw.ImageDraw, kinds: set[str], width: int) -> Non
                 end = start + (5 if kind == PREDICTION else 9)
                 draw.line((x + start, 35, x + end, 35), fill=COLOURS[kind], width=2)
             x += 32 + _write(draw, (x + 32, 26), kind, width - x, fill=COLOURS[kind]) + 16
-    _write(draw, (x, 26), CONVENTION, width - x - GAP, fill=(170, 170, 170))
+    _write(draw, (x, 26), overlay.CONVENTION, width - x - GAP, fill=(170, 170, 170))
 
 
 def _write(
@@ -102,22 +80,14 @@ def _write(
 def prediction_panel(name: str, image: NDArray[np.uint8], truth: Mask, prediction: Mask) -> Panel:
     """Make the panel of a predicted slice, its Dice in the caption."""
     pixels = int(truth.sum() + prediction.sum())
-    dice = 2 * int((truth & prediction).sum()) / pixels if pixels else None
-    caption = f'{name}  ' + ('no hemorrhage' if dice is None else f'Dice {dice:.2f}')
-    return Panel(image, caption, {TRUTH: truth, PREDICTION: prediction})
+    dice = f'Dice {2 * (truth & prediction).sum() / pixels:.2f}' if pixels else 'no hemorrhage'
+    return Panel(image, f'{name}  {dice}', {TRUTH: truth, PREDICTION: prediction})
 
 
 def read_panels(predictions: Path, images: Path, masks: Path, count: int) -> list[Panel]:
-    """Read predicted masks with their slices, evenly spread over all that were predicted.
+    """Read 0/1 masks, as by ``mim test --out``, with slices and true masks of the same names.
 
-    Args:
-        predictions (Path): Folder of predicted 0/1 masks, as by ``mim test --out``.
-        images (Path): Folder of the slices, under the same names.
-        masks (Path): Folder of the true masks, under the same names.
-        count (int): How many slices at most.
-
-    Returns:
-        list[Panel]: In order of name.
+    At most ``count`` of them, evenly spread over all that were predicted.
 
     Raises:
         CraniumError: There is no prediction, or the slice or mask of one is missing or of another
@@ -127,25 +97,23 @@ def read_panels(predictions: Path, images: Path, masks: Path, count: int) -> lis
     if not files:
         msg = f'{predictions} holds no .png; expected the masks that `mim test --out` writes'
         raise CraniumError(msg)
-    chosen = np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int)
-    return [_read_panel(files[index], images, masks) for index in chosen]
-
-
-def _read_panel(prediction: Path, images: Path, masks: Path) -> Panel:
-    image, truth, predicted = (
-        _read(file) for file in (images / prediction.name, masks / prediction.name, prediction)
-    )
-    if not image.shape == truth.shape == predicted.shape:
-        msg = (
-            f'{prediction}: its shape is {predicted.shape}, that of the slice {image.shape} and '
-            f'of the true mask {truth.shape}; predict at the size of the slice'
+    panels = []
+    for index in np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int):
+        file = files[index]
+        image, truth, prediction = (
+            _read(folder / file.name) for folder in (images, masks, file.parent)
         )
-        raise CraniumError(msg)
-    return prediction_panel(prediction.stem, image, truth == 1, predicted == 1)
+        if not image.shape == truth.shape == prediction.shape:
+            raise CraniumError(
+                f'{file}: its shape is {prediction.shape}, that of the slice {image.shape} and '
+                f'of the true mask {truth.shape}; predict at the size of the slice'
+            )
+        panels.append(prediction_panel(file.stem, image, truth == 1, prediction == 1))
+    return panels
 
 
 def _read(file: Path) -> NDArray[np.uint8]:
     if not file.is_file():
         msg = f'{file} is not there; give the --data and --split that the predictions were made on'
         raise CraniumError(msg)
-    return read_gray(file)
+    return overlay.read_gray(file)

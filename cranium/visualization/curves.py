@@ -21,22 +21,19 @@ CURVES = {  # by axis: what is drawn, and its label
 }
 
 
-def read_scalars(work_dir: str | Path) -> pd.DataFrame:
-    """Read what a training logged; of one that was resumed, all parts.
-
-    Args:
-        work_dir (str | Path): Work directory of the run.
+def read_curves(work_dir: Path) -> list[pd.DataFrame]:
+    """Read the curves of ``CURVES`` that a training logged, one table per axis.
 
     Returns:
-        DataFrame: By ``step``, one column per scalar; where a part repeats a step, the later part
-        counts. Empty where the folder holds no scalars. A last line that was cut off as the
-        training was stopped is left out.
+        list[DataFrame]: By ``step``, one column per curve, named for the axis. The parts of a
+        resumed training are joined; where one repeats a step, the later part counts.
 
     Raises:
         CraniumError: A file is not one of mmengine's.
     """
     parts = [pd.DataFrame({'step': []})]
-    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        # The last line may be cut off where the training was stopped.
         whole_lines = file.read_text(encoding='utf-8').rpartition('\n')[0]
         try:
             parts.append(pd.read_json(io.StringIO(whole_lines), lines=True))
@@ -44,8 +41,12 @@ def read_scalars(work_dir: str | Path) -> pd.DataFrame:
             msg = f'{file}: not the scalars of mmengine ({error}); remove the bad line'
             raise CraniumError(msg) from error
     # A test logs without a step. A training step and the validation after it share one row.
-    rows = pd.concat([part for part in parts if 'step' in part])
-    return rows.groupby('step').last()
+    rows = pd.concat([part for part in parts if 'step' in part]).groupby('step').last()
+    return [
+        rows.filter(items=[*names]).rename(columns=names).rename_axis(columns=axis)
+        for axis, names in CURVES.items()
+        if not rows.columns.intersection([*names]).empty
+    ]
 
 
 def plot_curves(work_dir: Path, out: Path) -> None:
@@ -58,8 +59,8 @@ def plot_curves(work_dir: Path, out: Path) -> None:
     Raises:
         CraniumError: If the folder holds no scalars.
     """
-    scalars = read_scalars(work_dir)
-    if scalars.empty:
+    curves = read_curves(work_dir)
+    if not curves:
         msg = (
             f'{work_dir} holds no */vis_data/scalars.json; expected the work_dir of a training '
             'whose config keeps vis_backends=[dict(type="LocalVisBackend")]'
@@ -67,7 +68,6 @@ def plot_curves(work_dir: Path, out: Path) -> None:
         raise CraniumError(msg)
     from matplotlib.figure import Figure
 
-    curves = logged(scalars)
     figure = Figure(figsize=(5 * len(curves), 3.5), layout='constrained')
     for axis, each in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves):
         draw_curves(axis, each)
@@ -75,22 +75,8 @@ def plot_curves(work_dir: Path, out: Path) -> None:
     figure.savefig(out, dpi=120)
 
 
-def logged(scalars: pd.DataFrame) -> list[pd.DataFrame]:
-    """Return the curves of each of ``CURVES`` of which something was logged."""
-    named = [
-        scalars.filter(items=[*curves]).rename(columns=curves).rename_axis(columns=label)
-        for label, curves in CURVES.items()
-    ]
-    return [curves for curves in named if not curves.columns.empty]
-
-
 def draw_curves(axis: 'Axes', curves: pd.DataFrame) -> None:
-    """Draw loss or Dice by iteration.
-
-    Args:
-        axis (Axes): Where to.
-        curves (DataFrame): One of :func:`logged`, one column per curve.
-    """
+    """Draw one table of :func:`read_curves`."""
     for (text, curve), (colour, style) in zip(curves.items(), LINES):
         points = curve.dropna()
         # A single point is seen only as a marker, many of them hide the line.

@@ -19,52 +19,31 @@ from cranium.visualization.curves import plot_curves
 from cranium.visualization.overlay import read_gray
 
 
-class _TrainingHook(Hook):
-    """A hook that knows a training from the validation of a given checkpoint."""
-
-    def __init__(self) -> None:
-        self._training = False
-
-    def before_train(self, runner: Runner) -> None:
-        """Note that what follows is a training."""
-        self._training = True
-
-
 @HOOKS.register_module()
-class CurvesHook(_TrainingHook):
-    """Draw loss and Dice to ``<work_dir>/curves.png`` after each validation and at the end.
-
-    The picture is that of ``tools/plot_curves.py``. If it can not be drawn there is a warning, and
-    the training goes on.
-    """
+class CurvesHook(Hook):
+    """Draw loss and Dice to ``<work_dir>/curves.png`` after each validation and at the end."""
 
     priority = 'LOW'  # after LoggerHook has written the figures
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Draw what there is so far."""
-        if self._training:
-            self._draw(runner)
-
-    def after_train(self, runner: Runner) -> None:
-        """Draw all."""
-        self._draw(runner)
+        if runner.iter:  # else a given checkpoint is validated
+            self.after_train(runner)
 
     @master_only
-    def _draw(self, runner: Runner) -> None:
+    def after_train(self, runner: Runner) -> None:
+        """Draw all."""
         with _only_warn(runner, 'the curves'):
             work_dir = Path(runner.work_dir)
             plot_curves(work_dir, work_dir / 'curves.png')
 
 
 @HOOKS.register_module()
-class DrawPredictionsHook(_TrainingHook):
+class DrawPredictionsHook(Hook):
     """Draw the same few slices after each validation: ``<work_dir>/validations/iter_<n>.png``.
 
-    The slices are evenly spread over the validation slices with and without hemorrhage, and show
-    the outlines of truth and prediction. TensorBoard gets the picture as well, where it is in use.
-    If it can not be drawn there is a warning, and the training goes on.
-
-    mmseg's ``SegVisualizationHook`` can not do that: it draws all slices of each n-th batch.
+    TensorBoard gets the picture as well, where it is in use. mmseg's ``SegVisualizationHook`` draws
+    all slices of each n-th batch.
 
     Args:
         count (int): How many slices, half of them with hemorrhage where there are as many.
@@ -72,15 +51,14 @@ class DrawPredictionsHook(_TrainingHook):
     """
 
     def __init__(self, count: int = 4) -> None:
-        super().__init__()
         self.count = count
         self._chosen: list[str] = []  # paths of their images
         self._panels: dict[str, Panel] = {}
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Choose the slices, at the first validation."""
+        """Choose the slices, at the first validation of a training."""
         self._panels = {}
-        if self._training and not self._chosen:
+        if runner.iter and not self._chosen:
             with _only_warn(runner, 'predictions'):
                 dataset = runner.val_dataloader.dataset
                 chosen = choose_slices(dataset.has_hemorrhage(), self.count)
@@ -97,7 +75,13 @@ class DrawPredictionsHook(_TrainingHook):
         for sample in outputs or ():
             if sample.img_path in self._chosen:
                 with _only_warn(runner, sample.img_path):
-                    self._panels[sample.img_path] = _panel(sample)
+                    truth, prediction = (
+                        field.data.squeeze(0).cpu().numpy() == 1
+                        for field in (sample.gt_sem_seg, sample.pred_sem_seg)
+                    )
+                    path = Path(sample.img_path)
+                    panel = prediction_panel(path.stem, read_gray(path), truth, prediction)
+                    self._panels[sample.img_path] = panel
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Draw the slices that all processes kept."""
@@ -119,15 +103,12 @@ class DrawPredictionsHook(_TrainingHook):
 
 
 def choose_slices(has_hemorrhage: NDArray[np.bool_], count: int) -> list[int]:
-    """Choose slices with and without hemorrhage, evenly spread over either.
+    """Choose so many slices, half of them with hemorrhage, evenly spread over either kind.
 
-    Args:
-        has_hemorrhage (ndarray): bool, one for each slice.
-        count (int): How many at most. If odd, one more is with hemorrhage.
+    If ``count`` is odd, one more is with hemorrhage; where one kind is short, more of the other.
 
     Returns:
-        list[int]: Indices, first of those with hemorrhage. Where one kind is short, more are of the
-        other.
+        list[int]: Indices, first of those with hemorrhage.
     """
     kinds = [np.flatnonzero(has_hemorrhage), np.flatnonzero(~has_hemorrhage)]
     with_it = min(max(math.ceil(count / 2), count - len(kinds[1])), len(kinds[0]))
@@ -137,15 +118,6 @@ def choose_slices(has_hemorrhage: NDArray[np.bool_], count: int) -> list[int]:
         # The middles of equal parts, for the ends of a scan show little.
         chosen += [int(kind[int((part + 0.5) * len(kind) / number)]) for part in range(number)]
     return chosen
-
-
-def _panel(sample: SegDataSample) -> Panel:
-    truth, prediction = (
-        field.data.squeeze(0).cpu().numpy() == 1
-        for field in (sample.gt_sem_seg, sample.pred_sem_seg)
-    )
-    path = Path(sample.img_path)
-    return prediction_panel(path.stem, read_gray(path), truth, prediction)
 
 
 @contextmanager

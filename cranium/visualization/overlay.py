@@ -35,9 +35,6 @@ def overlay(image: NDArray[np.uint8], masks: Mapping[str, Mask], side: int) -> I
         masks (mapping): By kind, ``TRUTH`` or ``PREDICTION``, bool of any shape over the same
             field. The last one lies on top.
         side (int): Longest side of the picture in pixels.
-
-    Returns:
-        Image: RGB, in the proportions of the slice.
     """
     picture = resize(image, side).convert('RGB')
     for kind, mask in masks.items():
@@ -47,16 +44,7 @@ def overlay(image: NDArray[np.uint8], masks: Mapping[str, Mask], side: int) -> I
 
 
 def outline_layer(mask: Mask, kind: str, size: tuple[int, int]) -> Image.Image:
-    """Draw the outline of a mask on a transparent ground, to lie over a picture.
-
-    Args:
-        mask (ndarray): bool of shape (H, W).
-        kind (str): ``TRUTH`` or ``PREDICTION``.
-        size (tuple): Width and height of the picture that it lies over.
-
-    Returns:
-        Image: RGBA.
-    """
+    """Draw the outline of a mask on a transparent ground, to lie over a picture of that size."""
     # Outlined after scaling, so that the line is one pixel wide, and around every pixel that the
     # mask touches, so that the smallest lesion keeps its outline.
     shares = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX)
@@ -84,16 +72,11 @@ def resize(image: NDArray[np.uint8], side: int) -> Image.Image:
 
 
 def read_gray(file: str | Path) -> NDArray[np.uint8]:
-    """Read a prepared image as the brain window, whether it holds that, both windows, or HU.
-
-    Raises:
-        OSError: It cannot be read.
-    """
+    """Read a prepared image as gray values, one in HU as the brain window."""
     with Image.open(file) as image:
         if image.mode.startswith('I'):  # 16 bits
             return BRAIN.to_gray(decode_hu(np.asarray(image, np.uint16)))
-        # The channels of both windows are brain, bone, brain; their mean would show neither.
-        return np.asarray(image.getchannel('R') if image.mode == 'RGB' else image.convert('L'))
+        return np.asarray(image.convert('L'))
 
 
 def data_uri(image: Image.Image, format: str = 'PNG', **options: Any) -> str:

@@ -4,38 +4,29 @@ from collections.abc import Sequence
 
 from cranium.preparation.sheets import View
 from cranium.slices import IGNORE_INDEX
+from cranium.visualization import overlay
 from cranium.visualization.contact_sheet import Panel
-from cranium.visualization.overlay import (
-    COLOURS,
-    CONVENTION,
-    TRUTH,
-    data_uri,
-    outline_layer,
-    resize,
-)
+from cranium.visualization.overlay import TRUTH, data_uri, resize
 from cranium.visualization.page import render
 
 SIDE = 650  # pixels, as most slices have
 
 
 def patient_page(views: Sequence[View], patient: str) -> str:
-    """Make a page to scroll through a patient: one file, with no other needed.
-
-    Args:
-        views (sequence): The patient's slices in their order.
-        patient (str): Name of the patient.
-
-    Returns:
-        str: HTML. Wheel, arrow keys and slider change the slice, ``o`` the outline.
-    """
-    about = {'colours': COLOURS, 'convention': CONVENTION}
-    return render('patient.html.jinja', patient=patient, slides=list(map(_slide, views)), **about)
+    """Make an HTML page to scroll through a patient's slices; it loads no other file."""
+    return render(
+        'patient.html.jinja',
+        patient=patient,
+        slides=list(map(_slide, views)),
+        colours=overlay.COLOURS,
+        convention=overlay.CONVENTION,
+    )
 
 
 def _slide(view: View) -> dict[str, str | bool]:
     """What the page's script needs: addresses, empty where there is nothing to be seen."""
     image, truth = resize(view.image, SIDE), view.mask == 1
-    outline = outline_layer(truth, TRUTH, image.size).quantize(4)
+    outline = overlay.outline_layer(truth, TRUTH, image.size).quantize(4)
     return {
         'caption': view.caption,
         'image': data_uri(image),

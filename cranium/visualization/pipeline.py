@@ -11,39 +11,32 @@ from cranium.visualization.overlay import TRUTH
 
 
 class Stage(NamedTuple):
-    """What a slice is after a step.
+    """What a slice is after a step: its image (H, W, C) of any number type, and its mask.
 
-    Attributes:
-        name (str): The step.
-        image (ndarray): (H, W, C), any number type.
-        mask (ndarray): (h, w), labels on a grid of any size over the same field; (0, 0) before
-            there is one.
+    The mask holds labels on a grid of any size over the same field; None before there is one.
     """
 
-    name: str
+    step: str
     image: NDArray[Any]
-    mask: NDArray[Any]
+    mask: NDArray[Any] | None
+
+    def looks_like(self, other: 'Stage') -> bool:
+        """Whether image and mask are the same."""
+        return all(map(np.array_equal, self[1:], other[1:]))
 
 
 def run_steps(sample: Any, steps: Sequence[Callable[[Any], Any]]) -> list[Stage]:
-    """Send a slice through a pipeline and keep what it is after each step.
+    """Send a sample of a data set through transforms; list what it is after each, once it is read.
 
-    Args:
-        sample (dict): What a data set hands to its pipeline.
-        steps (sequence): mmcv transforms; those after the last that deals with arrays, such as
-            ``PackSegInputs``, are to be left out.
-
-    Returns:
-        list[Stage]: After each step from the one that loads the image.
+    Transforms that no longer give arrays, such as ``PackSegInputs``, are to be left out.
     """
     stages = []
     for step in steps:
         sample = step(sample)
         if sample.get('img') is not None:
-            mask = sample.get('gt_seg_map', np.zeros((0, 0), np.uint8))
-            stages.append(
-                Stage(type(step).__name__, np.atleast_3d(sample['img']).copy(), mask.copy())
-            )
+            mask = sample.get('gt_seg_map')
+            image = np.atleast_3d(sample['img']).copy()  # steps may write in place
+            stages.append(Stage(type(step).__name__, image, None if mask is None else mask.copy()))
     return stages
 
 
@@ -60,31 +53,25 @@ def stage_panels(rows: Sequence[tuple[str, Sequence[Stage]]]) -> tuple[list[Pane
     Returns:
         tuple[list[Panel], int]: The panels, and how many make a row.
     """
-    slices = [stages for _, stages in rows]
     shown = [
         step
-        for step in range(len(slices[0]))
-        if step == 0
-        or not all(map(_same, (s[step - 1] for s in slices), (s[step] for s in slices)))
+        for step in range(len(rows[0][1]))
+        if step == 0 or not all(stages[step].looks_like(stages[step - 1]) for _, stages in rows)
     ]
     panels = []
     for name, stages in rows:
         middle = (stages[0].image.shape[2] - 1) // 2
-        for stage in (stages[step] for step in shown):
-            panels.append(_panel(f'{name}  {stage.name}', stage.image[..., middle], stage.mask))
-        last = np.moveaxis(stages[-1].image, -1, 0)
-        for channel, image in enumerate(last):
+        for step, image, mask in (stages[number] for number in shown):
+            masks = {} if mask is None else {TRUTH: mask == 1}
+            panels.append(Panel(_gray(image[..., middle]), f'{name}  {step}', masks))
+        for channel, image in enumerate(np.moveaxis(stages[-1].image, -1, 0)):
             if channel != middle:
-                panels.append(_panel(f'{name}  channel {channel}', image))
+                panels.append(Panel(_gray(image), f'{name}  channel {channel}'))
     return panels, len(panels) // len(rows)
 
 
-def _panel(caption: str, image: NDArray[Any], mask: NDArray[Any] | None = None) -> Panel:
+def _gray(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Black to white over an image."""
     image = np.maximum(image, -100)  # air, of HU, would leave no contrast to the rest
     low, high = float(image.min()), float(image.max())
-    gray = np.rint((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
-    return Panel(gray, caption, {TRUTH: mask == 1} if mask is not None and mask.size else {})
-
-
-def _same(one: Stage, other: Stage) -> bool:
-    return np.array_equal(one.image, other.image) and np.array_equal(one.mask, other.mask)
+    return np.rint((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)

@@ -7,19 +7,24 @@ from typing import Any
 
 import pandas as pd
 
-from cranium.evaluation.estimate import format_cases, format_table, format_with_unit
+from cranium.evaluation.estimate import Estimate, format_cases, format_table, format_with_unit
 from cranium.evaluation.results import Results, find_results, read_results
 from cranium.slices import slice_name
 from cranium.tables import markdown_table
 from cranium.visualization import charts
 from cranium.visualization.charts import Chart, make_chart
-from cranium.visualization.curves import draw_curves, logged, read_scalars
+from cranium.visualization.curves import draw_curves, read_curves
 from cranium.visualization.overlay import COLOURS, CONVENTION
 from cranium.visualization.page import render
-from cranium.visualization.published import PUBLISHED, closest
 from cranium.visualization.slice_picture import slice_picture
 
-FORMATS = ('html', 'md')
+# Published results on ct-ich, what they were measured on, and our figure that is defined alike;
+# `preferred` is alike in its patients as well, but only there on request.
+PUBLISHED = list(
+    pd.read_csv(
+        Path(__file__).with_name('published.csv'), dtype=str, keep_default_na=False
+    ).itertuples(index=False)
+)
 
 HEADLINES = {
     'patient/authors_dice': "Dice of a patient, authors' definition (mean over its slices)",
@@ -43,50 +48,50 @@ SIDE, LEAST_SIDE = 256, 64
 PAGE_BYTES, SLICE_BYTES, PIXEL_BYTES = 8e6, 2200, 0.09
 
 
-def build_report(work_dir: str | Path, format: str = 'html') -> str:
+def build_report(work_dir: Path, format: str = 'html') -> str:
     """Write the report of a run.
 
     Args:
-        work_dir (str | Path): Work directory of a run after ``mim test``, or output folder of
-            ``cranium evaluate``.
+        work_dir (Path): Work directory of a run after ``mim test``, or output folder of ``cranium
+            evaluate``.
         format (str): ``html``, a page that loads nothing from elsewhere, or ``md``, the figures
             without pictures. Defaults to 'html'.
 
-    Returns:
-        str: The text.
-
     Raises:
         CraniumError: If there are no results, or a file that they name is not there.
-        OSError: If a file cannot be read.
     """
     results = read_results(work_dir)
-    context = _figures(results, str(find_results(work_dir).resolve().name))
-    if format == 'html':
-        context |= _pictures(results, read_scalars(work_dir))
-    return render(f'report.{format}.jinja', **context)
-
-
-def _figures(results: Results, folder: str) -> dict[str, Any]:
-    """What both formats show."""
     figures = results.figures
     origin = {**results.provenance, **results.options}
-    config = origin.pop('config', None)
-    beside = {row: closest(row, figures) for row in PUBLISHED}
-    return {
-        'name': (results.provenance.get('experiment') or {}).get('name') or folder,
+    context = {
+        'name': (origin.get('experiment') or {}).get('name')
+        or find_results(work_dir).resolve().name,
+        'config': origin.pop('config', None),
         'cases': results.cases,
-        'protocol': results.provenance.get('protocol') or 'unknown',
+        'protocol': origin.get('protocol') or 'unknown',
         'warnings': results.warnings,
         'headlines': [(t, name, figures[name]) for name, t in HEADLINES.items() if name in figures],
-        'published': [(row, n, figures[n]) for row, n in beside.items() if n in figures],
+        'published': published_beside(figures),
         'figures': figures,
         'figures_table': format_table(figures),
         'origin': {key: _in_words(value) for key, value in origin.items()},
-        'config': config,
         'table': markdown_table,
         'with_unit': format_with_unit,
         'cases_of': format_cases,
     }
+    if format == 'html':
+        context['curves'] = [
+            make_chart(f'curves{n}', f'{c.columns.name} by iteration.', draw_curves, c)
+            for n, c in enumerate(read_curves(work_dir))
+        ]
+        context |= _pictures(results)
+    return render(f'report.{format}.jinja', **context)
+
+
+def published_beside(figures: Mapping[str, Estimate]) -> list[tuple[Any, str, Estimate]]:
+    """Return published rows with name and value of the figure to put each beside, where there."""
+    names = [row.preferred if row.preferred in figures else row.figure for row in PUBLISHED]
+    return [(row, name, figures[name]) for row, name in zip(PUBLISHED, names) if name in figures]
 
 
 def _in_words(value: object) -> str:
@@ -97,32 +102,25 @@ def _in_words(value: object) -> str:
     return 'unknown' if value is None else str(value)
 
 
-def _pictures(results: Results, scalars: pd.DataFrame) -> dict[str, Any]:
-    """What only a page can show."""
+def _pictures(results: Results) -> dict[str, Any]:
+    """What only a page can show of the slices."""
     slices = results.slices.assign(
-        name=[slice_name(*key) for key in results.slices[['patient', 'slice']].to_numpy()],
+        name=list(map(slice_name, results.slices['patient'], results.slices['slice'])),
         hemorrhage=results.slices['tp'] + results.slices['fn'] > 0,
+        log_odds=results.slices['score'],
     )
-    side = _side(len(slices))
-    slices['log_odds'] = slices['score']
     if by_area := slices['score'].isna().any():
         slices['score'] = slices['tp'] + slices['fp']
     return {
-        'curves': [
-            make_chart(f'curves{n}', f'{c.columns.name} by iteration.', draw_curves, c)
-            for n, c in enumerate(logged(scalars))
-        ],
         'score': 'predicted area' if by_area else 'predicted log-odds of hemorrhage',
         'detection': _detection(slices, results),
         'confusion': _confusion(slices, results),
         'segmentation': _segmentation(slices),
         'examples': {
-            group: [slice_picture(row, SIDE) for row in rows.to_dict('records')]
-            for group, rows in _examples(slices).items()
-            if len(rows)
+            group: _draw(rows, SIDE) for group, rows in _examples(slices).items() if len(rows)
         },
         'patients': [
-            (patient, _outcome(rows), [slice_picture(row, side) for row in rows.to_dict('records')])
+            (patient, _outcome(rows), _draw(rows, _side(len(slices))))
             for patient, rows in slices.groupby('patient')
         ],
         'convention': CONVENTION,
@@ -130,23 +128,29 @@ def _pictures(results: Results, scalars: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def _draw(rows: pd.DataFrame, side: int) -> list[dict[str, Any]]:
+    return [slice_picture(row, side) for row in rows.to_dict('records')]
+
+
+def _side(slices: int) -> int:
+    pixels = max(0, PAGE_BYTES / slices - SLICE_BYTES) / PIXEL_BYTES
+    return int(min(SIDE, max(LEAST_SIDE, math.sqrt(pixels))))
+
+
 def _detection(slices: pd.DataFrame, results: Results) -> list[Chart]:
-    by_patient = slices.groupby('patient')[['hemorrhage', 'score']].max()
-    cases = {'slice': slices, 'patient': by_patient}
+    cases = {'slice': slices, 'patient': slices.groupby('patient')[['hemorrhage', 'score']].max()}
     drawn = []
     for name, measure, label, draw in (
         ('ROC', 'auc', 'AUC', charts.draw_roc),
         ('Precision-recall', 'average_precision', 'AP', charts.draw_precision_recall),
     ):
-        levels = {
-            f'{level}s, {label} {results.figures[f"detection/{level}_{measure}"].value:.3f}': rows
-            for level, rows in cases.items()
-            if f'detection/{level}_{measure}' in results.figures
-            and rows['hemorrhage'].nunique() == 2  # else there is no curve
-        }
+        levels = {}
+        for level, rows in cases.items():
+            figure = results.figures.get(f'detection/{level}_{measure}')
+            if figure and rows['hemorrhage'].nunique() == 2:  # else there is no curve
+                levels[f'{level}s, {label} {figure.value:.3f}'] = rows
         if levels:
-            caption = f'{name} curve: {"; ".join(levels)}.'
-            drawn.append(make_chart(name, caption, draw, levels))
+            drawn.append(make_chart(name, f'{name} curve: {"; ".join(levels)}.', draw, levels))
     return drawn
 
 
@@ -154,9 +158,8 @@ def _confusion(slices: pd.DataFrame, results: Results) -> list[tuple[str, list[i
     """By rule: TP, FN, FP and TN of slices."""
     rules = {'any predicted pixel': slices['tp'] + slices['fp'] > 0}
     if point := results.used_operating_point:
-        rules[f'score from {point.slice:.3g}, chosen in validation'] = (
-            slices['score'] >= point.slice
-        )
+        rule = f'score from {point.slice:.3g}, chosen in validation'
+        rules[rule] = slices['score'] >= point.slice
     true = slices['hemorrhage']
     return [
         (rule, [int((t & c).sum()) for t in (true, ~true) for c in (called, ~called)])
@@ -169,28 +172,25 @@ def _segmentation(slices: pd.DataFrame) -> list[Chart]:
     dice = bleeding.groupby('patient')['dice'].mean()
     volumes = slices.groupby('patient')[['tp', 'fp', 'fn']].sum()
     volumes = volumes[volumes.sum(axis=1) > 0]
-    drawn: tuple[tuple[str, str, Any, Any], ...] = (
-        (
-            'patients',
+    drawn: dict[str, tuple[str, Any, Any]] = {
+        'patients': (
             f"Authors' Dice of each of {len(dice)} patients with hemorrhage, sorted.",
             charts.draw_dice_by_patient,
             dice,
         ),
-        (
-            'sizes',
+        'sizes': (
             f'Dice of each of {len(bleeding)} hemorrhage slices against its size.',
             charts.draw_dice_by_size,
             bleeding,
         ),
-        (
-            'agreement',
+        'agreement': (
             f'Bland-Altman: predicted minus true volume of {len(volumes)} patients against the '
             'mean of both, with mean and limits of agreement (1.96 standard deviations).',
             charts.draw_agreement,
             volumes,
         ),
-    )
-    return [make_chart(*parts) for parts in drawn if len(parts[-1])]
+    }
+    return [make_chart(name, *parts) for name, parts in drawn.items() if len(parts[-1])]
 
 
 def _examples(slices: pd.DataFrame, each: int = 4) -> dict[str, pd.DataFrame]:
@@ -207,15 +207,9 @@ def _examples(slices: pd.DataFrame, each: int = 4) -> dict[str, pd.DataFrame]:
 
 def _outcome(slices: pd.DataFrame) -> str:
     bleeding = slices[slices['hemorrhage']]
-    text = (
-        f'hemorrhage on {len(bleeding)} of {len(slices)} slices, Dice {bleeding["dice"].mean():.2f}'
-        if len(bleeding)
-        else f'no hemorrhage on {len(slices)} slices'
-    )
+    text = f'no hemorrhage on {len(slices)} slices'
+    if len(bleeding):
+        found = f'hemorrhage on {len(bleeding)} of {len(slices)} slices'
+        text = f'{found}, Dice {bleeding["dice"].mean():.2f}'
     alarms = int((~slices['hemorrhage'] & (slices['fp'] > 0)).sum())
     return text + (f', {alarms} false alarms' if alarms else '')
-
-
-def _side(slices: int) -> int:
-    pixels = max(0, PAGE_BYTES / slices - SLICE_BYTES) / PIXEL_BYTES
-    return int(min(SIDE, max(LEAST_SIDE, math.sqrt(pixels))))

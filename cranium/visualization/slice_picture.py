@@ -1,12 +1,11 @@
 """A slice of a report: its picture, the outlines over it, and what is to be seen, in words."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from cranium.errors import CraniumError
 from cranium.evaluation.masks import read_mask
@@ -35,39 +34,35 @@ def slice_picture(row: Mapping[Any, Any], side: int) -> dict[str, Any]:
     Raises:
         CraniumError: A file that the row names is not there.
     """
-    notes: list[str] = []
-    picture: dict[str, Any] = {'name': row['name'], 'image': '', 'outlines': {}}
+    where = f'{row["patient"]}, slice {row["slice"]}'
+    areas = {TRUTH: row['tp'] + row['fn'], PREDICTION: row['tp'] + row['fp']}
+    notes = [f'{where}: {_describe(row)}']
+    uri, outlines = '', {}
     if row['image_file']:
         pixels = read_gray(_there(row['image_file']))
         image = resize(pixels, side)
-        picture['image'] = data_uri(image, 'WEBP', quality=60)
-        picture['outlines'] = dict(_outlines(row, pixels.shape, image, notes))
-    where = f'{row["patient"]}, slice {row["slice"]}'
-    true, predicted = row['tp'] + row['fn'], row['tp'] + row['fp']
-    picture['words'] = (
-        f'Head CT of patient {where}: {true or "no"} pixels of hemorrhage; {predicted or "none"} '
-        f'predicted, {row["tp"]} in common.'
-    )
-    picture['caption'] = '; '.join([f'{where}: {_describe(row)}', *notes])
-    return picture
-
-
-def _outlines(
-    row: Mapping[Any, Any], shape: tuple[int, ...], image: Image.Image, notes: list[str]
-) -> Iterator[tuple[str, str]]:
-    for kind, pixels in ((TRUTH, row['tp'] + row['fn']), (PREDICTION, row['tp'] + row['fp'])):
-        file = row[f'{kind}_file']
-        if not pixels:
-            continue  # most masks are empty, and reading takes longer than all the rest
-        if not file:
-            notes.append(f'{kind} not drawn, as no mask file of this slice is known')
-            continue
-        labels = read_mask(_there(file)).labels
-        if labels.shape != shape:
-            notes.append(f'{kind} not drawn, as the mask has another size than the image')
-            continue
-        layer = outline_layer(np.asarray(labels == 1), kind, image.size)
-        yield kind, data_uri(layer.quantize(4), optimize=True)
+        uri = data_uri(image, 'WEBP', quality=60)
+        # Most masks are empty, and reading takes longer than all the rest.
+        for kind in (kind for kind, area in areas.items() if area):
+            file = row[f'{kind}_file']
+            labels = read_mask(_there(file)).labels if file else None
+            if labels is None:
+                notes.append(f'{kind} not drawn, as no mask file of this slice is known')
+            elif labels.shape != pixels.shape:
+                notes.append(f'{kind} not drawn, as the mask has another size than the image')
+            else:
+                layer = outline_layer(np.asarray(labels == 1), kind, image.size)
+                outlines[kind] = data_uri(layer.quantize(4), optimize=True)
+    return {
+        'name': row['name'],
+        'image': uri,
+        'outlines': outlines,
+        'words': (
+            f'Head CT of patient {where}: {areas[TRUTH] or "no"} pixels of hemorrhage; '
+            f'{areas[PREDICTION] or "none"} predicted, {row["tp"]} in common.'
+        ),
+        'caption': '; '.join(notes),
+    }
 
 
 def _there(file: str) -> str:

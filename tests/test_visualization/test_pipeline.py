@@ -27,8 +27,8 @@ class Darken:
 
 def test_a_stage_for_each_step_that_has_an_image():
     stages = run_steps({}, [Nothing(), Load(), Label(), Darken()])
-    assert [stage.name for stage in stages] == ['Load', 'Label', 'Darken']
-    assert stages[0].mask.size == 0
+    assert [stage.step for stage in stages] == ['Load', 'Label', 'Darken']
+    assert stages[0].mask is None
     assert [stage.image[0, 0, 0] for stage in stages] == [0, 0, -1]
 
 
@@ -45,7 +45,7 @@ def test_a_row_holds_the_middle_channel_of_each_stage_and_the_others_of_the_last
 
 
 def test_air_around_a_slice_takes_no_contrast():
-    stage = Stage('AlignHead', np.array([[[-1000], [-100], [50], [200]]], np.int16), np.empty(0))
+    stage = Stage('AlignHead', np.array([[[-1000], [-100], [50], [200]]], np.int16), None)
     panels, _ = stage_panels([('a', [stage])])
     assert panels[0].image.tolist() == [[0, 0, 128, 255]]
 

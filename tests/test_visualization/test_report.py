@@ -18,7 +18,7 @@ from sklearn import metrics
 from cranium.evaluation import masks, results, results_table
 from cranium.evaluation.estimate import format_estimate
 from cranium.evaluation.summary import OperatingPoint
-from cranium.visualization import published, report
+from cranium.visualization import report
 from tests.test_tools.commands import save_masks
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('chrome')
@@ -192,7 +192,7 @@ def test_warnings_and_config_are_escaped(page):
 
 
 def test_published_figures_stand_beside_ours(page):
-    for row in published.PUBLISHED:
+    for row in report.PUBLISHED:
         assert row.value in page and f'data-figure="{row.figure}"' in page
 
 
@@ -208,15 +208,18 @@ def test_markdown_holds_the_same_figures(work_dir):
 
 
 def test_the_figure_without_070_stands_beside_the_authors_where_there_is_one():
-    authors, *others = published.PUBLISHED
-    without = {'patient/authors_dice': 1, 'patient/authors_dice_without_070': 2}
-    assert published.closest(authors, without) == 'patient/authors_dice_without_070'
-    assert published.closest(authors, {'patient/authors_dice': 1}) == 'patient/authors_dice'
-    assert all(published.closest(other, without) == other.figure for other in others)
+    with_070, without = 'patient/authors_dice', 'patient/authors_dice_without_070'
+
+    def beside(figures):
+        return [name for _, name, _ in report.published_beside(dict.fromkeys(figures))]
+
+    # Of the authors, and of others who give a Dice of patients.
+    assert beside([with_070]) == [with_070, with_070]
+    assert beside([with_070, without]) == [without, with_070]
 
 
 def test_the_rows_of_the_predecessor_are_marked_where_they_are_impossible():
-    rows = [p for p in published.PUBLISHED if p.figure in ('mIoU', 'mDice')]
+    rows = [p for p in report.PUBLISHED if p.figure in ('mIoU', 'mDice')]
     for miou, mdice in zip(rows[::2], rows[1::2]):
         values = [float(row.value.split()[0]) for row in (miou, mdice)]
         impossible = results_table.contradiction(results_table.Row('', *values)) is not None
