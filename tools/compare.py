@@ -1,4 +1,4 @@
-"""The same as ``cranium compare``."""
+"""``cranium compare`` by path."""
 
 from cranium.cli import run
 from cranium.cli.compare import command

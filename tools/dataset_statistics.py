@@ -1,4 +1,4 @@
-"""Describe the data set, raw or prepared."""
+"""``cranium statistics`` by path."""
 
 from cranium.cli import run
 from cranium.cli.statistics import command

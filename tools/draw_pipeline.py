@@ -1,4 +1,4 @@
-"""Draw what each step of a config's training pipeline makes of slices."""
+"""``cranium pipeline`` by path."""
 
 from cranium.cli import run
 from cranium.cli.pipeline import command

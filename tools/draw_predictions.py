@@ -1,4 +1,4 @@
-"""Draw predicted slices: prediction and truth as outlines."""
+"""``cranium contact-sheet`` by path."""
 
 from cranium.cli import run
 from cranium.cli.contact_sheet import command

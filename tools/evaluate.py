@@ -1,4 +1,4 @@
-"""The same as ``cranium evaluate``."""
+"""``cranium evaluate`` by path."""
 
 from cranium.cli import run
 from cranium.cli.evaluate import command

@@ -38,13 +38,15 @@ def command(source: Path, out: Path) -> None:
         raise CraniumError(f'{out / PATIENTS}: exists already; remove it first')
     for patient, (first, last) in RUNS.items():
         for number in range(first, last + 1):
-            files = [f'brain/{number}.jpg', f'bone/{number}.jpg', f'brain/{number}_HGE_Seg.jpg']
             for file in (
-                files if (source / PATIENTS / f'{patient:03d}' / files[2]).exists() else files[:2]
+                f'brain/{number}.jpg',
+                f'bone/{number}.jpg',
+                f'brain/{number}_HGE_Seg.jpg',
             ):
                 member = f'{PATIENTS}/{patient:03d}/{file}'
                 (out / member).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / member, out / member)
+                if (source / member).exists():  # there is a mask only of hemorrhage
+                    shutil.copyfile(source / member, out / member)
     for table in (DIAGNOSIS, DEMOGRAPHICS):
         lines = (source / table).read_bytes().splitlines(keepends=True)
         wanted = [line for line in lines if is_wanted(line.decode(), table)]

@@ -1,4 +1,4 @@
-"""Draw the loss and the validation Dice of a training."""
+"""``cranium curves`` by path."""
 
 from cranium.cli import run
 from cranium.cli.curves import command

@@ -1,4 +1,4 @@
-"""`cranium env`, callable by path."""
+"""``cranium env`` by path."""
 
 from cranium.cli import run
 from cranium.cli.env import command

@@ -1,4 +1,4 @@
-"""`cranium publish`, callable by path."""
+"""``cranium publish`` by path."""
 
 from cranium.cli import run
 from cranium.cli.publish import command

@@ -1,4 +1,4 @@
-"""Write the report of a run: one HTML file with figures, curves and slices, or Markdown."""
+"""``cranium report`` by path."""
 
 from cranium.cli import run
 from cranium.cli.report import command

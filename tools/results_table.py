@@ -1,4 +1,4 @@
-"""The same as ``cranium results-table``."""
+"""``cranium results-table`` by path."""
 
 from cranium.cli import run
 from cranium.cli.results_table import command

@@ -1,4 +1,4 @@
-"""Show slices with the truth outlined: a contact sheet (PNG), or a page for one patient (HTML)."""
+"""``cranium sheets`` by path."""
 
 from cranium.cli import run
 from cranium.cli.sheets import command

@@ -28,19 +28,15 @@ class _Lazy(click.Group):
     """A group that imports a subcommand when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the subcommands."""
         return COMMANDS
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import a subcommand from the module of its name."""
         if name not in COMMANDS:
             return None
-        module = import_module(f'cranium.cli.{name.replace("-", "_")}')
-        command: click.Command = module.command
+        command: click.Command = import_module(f'cranium.cli.{name.replace("-", "_")}').command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the subcommands by group."""
         for group, names in GROUPS.items():
             found = [(name, command) for name in names if (command := self.get_command(ctx, name))]
             with formatter.section(group):
@@ -56,19 +52,11 @@ def cranium() -> None:
     """
 
 
-def main() -> NoReturn:
-    """Run ``cranium``, as its entry point does."""
-    run(cranium)
-
-
 def run(command: click.Command) -> NoReturn:
     """Run a command as a program and turn what stopped it into a line and an exit status.
 
     Only :class:`CraniumError` and ``OSError``, which the user can put right, become one line;
     anything else is a defect and keeps its traceback.
-
-    Args:
-        command (Command): Of click; its arguments are ``sys.argv``'s.
 
     Raises:
         SystemExit: Always: 0 success, 1 error, 2 usage, 130 interrupted, 141 broken pipe.
@@ -90,3 +78,8 @@ def run(command: click.Command) -> NoReturn:
         click.echo(f'error: {error}', err=True)
         status = 1
     sys.exit(status)
+
+
+def main() -> NoReturn:
+    """Run ``cranium``, as its entry point does."""
+    run(cranium)

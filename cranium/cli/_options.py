@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
+PATH = click.Path(path_type=Path)
+
 data_set = click.option(
-    '--source',
-    type=click.Path(path_type=Path),
-    default='data',
-    show_default=True,
-    help='Prepared tree or download.',
+    '--source', type=PATH, default='data', show_default=True, help='Prepared tree or download.'
 )
+picture = click.option('--out', type=PATH, required=True, help='Picture to write.')
 
 
 class ManyValues(click.Command):
@@ -43,12 +42,7 @@ class ManyValues(click.Command):
 
 
 def workers(jobs: int | None, slices: int) -> AbstractContextManager[Any]:
-    """Configure joblib: processes on this machine, or none where starting them takes longer.
-
-    Args:
-        jobs (int, optional): Processes; None means one per core.
-        slices (int): How many slices there are to work on.
-    """
+    """Configure joblib: ``jobs`` processes (None: one per core), or one where slices are few."""
     from joblib import parallel_config
 
     options: dict[str, Any] = {'n_jobs': 1}
@@ -60,7 +54,7 @@ def workers(jobs: int | None, slices: int) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def progress_bar(total: int, what: str = 'slices') -> Iterator[Callable[[int], None]]:
+def progress_bar(total: int) -> Iterator[Callable[[int], None]]:
     """Show progress on stderr where that is a terminal; give the function that moves it forward."""
     if not sys.stderr.isatty():
         yield lambda done: None
@@ -69,5 +63,5 @@ def progress_bar(total: int, what: str = 'slices') -> Iterator[Callable[[int], N
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
+        task = progress.add_task('slices', total=total)
         yield lambda done: progress.advance(task, done)

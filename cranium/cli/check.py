@@ -4,10 +4,8 @@ from pathlib import Path
 
 import click
 
-from cranium.cli._options import workers
+from cranium.cli._options import PATH, workers
 from cranium.errors import CraniumError
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command(epilog='Example: cranium check archive.zip --out checks.png')

@@ -4,20 +4,16 @@ from pathlib import Path
 
 import click
 
+from cranium.cli._options import PATH, picture
+
 
 @click.command(
     epilog='Example: cranium contact-sheet work_dirs/X/predictions --data data --out sheet.png'
 )
-@click.argument('predictions', type=click.Path(path_type=Path))
-@click.option(
-    '--data',
-    type=click.Path(path_type=Path),
-    default='data',
-    show_default=True,
-    help='Prepared tree.',
-)
+@click.argument('predictions', type=PATH)
+@click.option('--data', type=PATH, default='data', show_default=True, help='Prepared tree.')
 @click.option('--split', default='val', show_default=True, help='Its part.')
-@click.option('--out', type=click.Path(path_type=Path), required=True, help='Picture to write.')
+@picture
 @click.option('--count', default=16, show_default=True, help='Number of slices.')
 @click.option('--title', default='', help='A line above the slices.')
 def command(predictions: Path, data: Path, split: str, out: Path, count: int, title: str) -> None:

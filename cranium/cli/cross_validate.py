@@ -6,10 +6,8 @@ from typing import Any
 
 import click
 
-from cranium.cli._options import ManyValues
+from cranium.cli._options import PATH, ManyValues
 from cranium.errors import CraniumError
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command(
@@ -62,6 +60,8 @@ def command(
     if chosen and pool_only:
         raise click.UsageError('--pool-only pools all finished folds, so leave out --fold')
     from cranium.engine.cross_validation import FINISHED, Fold, fold_config, read_folds
+    from cranium.evaluation import pooling, results
+    from cranium.evaluation.estimate import format_table
 
     work_dir = work_dir or Path('work_dirs', config.stem, f'seed_{seed}' if seed else '')
     options = [*cfg_options, f'cross_validation.processes={launch["gpus"] or 1}']
@@ -70,36 +70,32 @@ def command(
     for number, (train, test) in enumerate(read_folds(data)):
         if train and test:
             folder = work_dir / f'fold_{number}'
-            made = fold_config(config, options, data, (train, test), folder)
-            folds[number] = Fold(made, launcher)
-        else:
-            notes.append(
-                f'Fold {number} is skipped: {data} has nobody to {"test" if train else "train on"}.'
+            folds[number] = Fold(
+                fold_config(config, options, data, (train, test), folder), launcher
             )
+        else:
+            lacking = 'test' if train else 'train on'
+            notes.append(f'Fold {number} is skipped: {data} has nobody to {lacking}.')
+            click.echo(notes[-1])
     for number in set(chosen) - set(folds):
         raise CraniumError(f'--fold {number}: choose from {", ".join(map(str, folds))}')
-    for note in notes:
-        click.echo(note)
     for number in () if pool_only else sorted(set(chosen)) or folds:
-        state = folds[number].state()
+        fold = folds[number]
+        state = fold.state()
         click.echo(f'fold {number}: {state}')
         if dry_run:
-            for arguments in folds[number].commands(state):
+            for arguments in fold.commands(state):
                 click.echo(f'  {shlex.join(arguments)}')
         else:
-            folds[number].run()
+            fold.run()
     if dry_run or chosen:
         return
-    from cranium.evaluation import results
-    from cranium.evaluation.estimate import format_table
-    from cranium.evaluation.pooling import pool
-
     finished = {
         n: results.read_results(f.results) for n, f in folds.items() if f.state() == FINISHED
     }
     notes += [f'Fold {number} is not finished.' for number in folds if number not in finished]
     name = config.stem + (f', seed {seed}' if seed else '')
-    pooled = pool(finished, name=name, notes=notes)
+    pooled = pooling.pool(finished, name=name, notes=notes)
     results.write_results(pooled, work_dir / 'pooled')
     click.echo(format_table(pooled.figures))
     for warning in pooled.warnings:

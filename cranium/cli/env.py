@@ -1,4 +1,4 @@
-"""Print versions and hardware, to be pasted into a bug report."""
+"""``cranium env``."""
 
 import click
 
@@ -6,20 +6,14 @@ import click
 @click.command(epilog='Example: cranium env > env.txt')
 def command() -> None:
     """Print versions and hardware, to be pasted into a bug report."""
-    import importlib.util
     import os
 
-    from mmengine.utils.dl_utils import collect_env
+    from mmengine.utils.dl_utils import collect_env, mmcv_full_available
 
-    from cranium.engine import mmcv_ops
     from cranium.evaluation.provenance import versions
 
-    for name, value in collect_env().items():
+    about = {**collect_env(), **versions()}
+    about['mmcv operators'] = 'compiled' if mmcv_full_available() else 'none (mmcv-lite)'
+    about['CPU cores'] = f'{os.cpu_count()}, OMP_NUM_THREADS: {os.environ.get("OMP_NUM_THREADS")}'
+    for name, value in about.items():
         click.echo(f'{name}: {value}')
-    for package, version in versions().items():
-        click.echo(f'{package}: {version}')
-    spec = importlib.util.find_spec(mmcv_ops.EXTENSION)
-    lite = spec is None or spec.loader is None
-    click.echo(f'mmcv operators: {"none (mmcv-lite)" if lite else "compiled"}')
-    threads = os.environ.get('OMP_NUM_THREADS')
-    click.echo(f'CPU cores: {os.cpu_count()}, OMP_NUM_THREADS: {threads}')

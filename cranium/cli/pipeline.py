@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from cranium.cli._options import PATH, picture
+
 
 @click.command(epilog='Example: cranium pipeline configs/NAME.py --out pipeline.png')
-@click.argument('config', type=click.Path(path_type=Path))
+@click.argument('config', type=PATH)
 @click.option('--data', help="Prepared tree; default: the config's.")
-@click.option('--out', type=click.Path(path_type=Path), required=True, help='Picture to write.')
+@picture
 @click.option('--count', default=4, show_default=True, help='Number of slices.')
 @click.option('--seed', default=0, show_default=True, help='Seed of what is drawn.')
 def command(config: Path, data: str | None, out: Path, count: int, seed: int) -> None:

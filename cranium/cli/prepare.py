@@ -5,11 +5,9 @@ from typing import Any
 
 import click
 
-from cranium.cli._options import progress_bar, workers
+from cranium.cli._options import PATH, progress_bar, workers
 from cranium.cli.check import print_findings
 from cranium.splits import PROTOCOLS
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command(

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from cranium.cli._options import PATH
+
 
 @click.command(epilog='Example: cranium report work_dirs/X')
-@click.argument('work_dir', type=click.Path(path_type=Path))
+@click.argument('work_dir', type=PATH)
 @click.option(
     '--format',
     'kind',
@@ -15,9 +17,7 @@ import click
     show_default=True,
     help='A page to look at, or Markdown.',
 )
-@click.option(
-    '--out', type=click.Path(path_type=Path), help='File to write; default: beside summary.json.'
-)
+@click.option('--out', type=PATH, help='File to write; default: beside summary.json.')
 def command(work_dir: Path, kind: str, out: Path | None) -> None:
     """Write the report of a run: one HTML file with figures, curves and slices, or Markdown.
 

@@ -1,24 +1,23 @@
 """``cranium sheets``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from cranium.cli._options import ManyValues, data_set
+from cranium.cli._options import PATH, ManyValues, data_set
 from cranium.slices import HEMORRHAGE_TYPES, patient_name
 
 
-@click.command(cls=ManyValues, epilog='Example: cranium sheets --source data --type Epidural')
-@data_set
-@click.option(
-    '--out',
-    type=click.Path(path_type=Path),
-    default='slices.png',
-    show_default=True,
-    help='A .png, or a .html of one patient.',
+@click.command(
+    cls=ManyValues,
+    context_settings={'show_default': True},
+    epilog='Example: cranium sheets --source data --type Epidural',
 )
-@click.option('--number', type=click.IntRange(1), default=12, show_default=True, help='Slices.')
-@click.option('--seed', default=0, show_default=True, help='What the slices are drawn with.')
+@data_set
+@click.option('--out', type=PATH, default='slices.png', help='A .png, or a .html of one patient.')
+@click.option('--number', type=click.IntRange(1), default=12, help='Slices.')
+@click.option('--seed', default=0, help='What the slices are drawn with.')
 @click.option('--patient', multiple=True, metavar='PID...', help='Only these patients.')
 @click.option('--type', 'kind', type=click.Choice(HEMORRHAGE_TYPES), help='Only with this type.')
 @click.option('--min-pixels', default=0, help='Only slices with so much hemorrhage.')
@@ -27,13 +26,10 @@ from cranium.slices import HEMORRHAGE_TYPES, patient_name
 def command(
     source: Path,
     out: Path,
-    number: int,
-    seed: int,
     patient: tuple[str, ...],
-    kind: str | None,
     min_pixels: int,
     max_pixels: int | None,
-    clean: bool,
+    **wish: Any,
 ) -> None:
     """Show slices with the truth outlined: a contact sheet, or a page for one patient."""
     page = out.suffix.lower() == '.html'
@@ -50,15 +46,8 @@ def command(
     patients = [patient_name(name) for name in patient]
     slices = collection.slices[collection.slices['patient'].isin(patients)]
     if not page or slices.empty:
-        slices = choose(
-            collection,
-            number=number,
-            seed=seed,
-            patients=patients,
-            kind=kind,
-            pixels=(min_pixels, max_pixels) if min_pixels > 0 or max_pixels is not None else None,
-            clean=clean,
-        )
+        pixels = (min_pixels, max_pixels)
+        slices = choose(collection, patients=patients, pixels=pixels, **wish)
     views = load(collection, slices)
     if page:
         out.write_text(patient_page(views, patients[0]), encoding='utf-8')

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cranium.cli._options import data_set, progress_bar, workers
+from cranium.cli._options import PATH, data_set, progress_bar, workers
 
 FORMATS = ('text', 'markdown', 'json', 'figure')
 
@@ -19,11 +19,7 @@ FORMATS = ('text', 'markdown', 'json', 'figure')
     help='Mask pixels above it are hemorrhage; 254 is what the predecessor used.',
 )
 @click.option('--format', 'kind', type=click.Choice(FORMATS), default='text', show_default=True)
-@click.option(
-    '--out',
-    type=click.Path(path_type=Path),
-    help='File to write, needed for a figure; default: print.',
-)
+@click.option('--out', type=PATH, help='File to write, needed for a figure; default: print.')
 @click.option('--jobs', type=int, help='Processes; default: one per core.')
 def command(
     source: Path, mask_threshold: int, kind: str, out: Path | None, jobs: int | None

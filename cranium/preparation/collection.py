@@ -1,5 +1,6 @@
 """A data set to look at, raw or prepared: the table of its slices and how to read their pixels."""
 
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ class Collection:
             ``split`` (``all`` in a raw tree), ``label``, ``types``, ``age``, ``sex`` as in the
             manifest; and members of the source: ``image``, ``mask`` and ``bone``, empty where
             there is none.
-        folds (list[dict]): What each fold holds.
-        protocol (str): Whose folds these are.
+        folds (list[dict]): What each fold holds, by the splits of a tree or by the authors'.
+        protocol (str): Whose folds these are; empty where the authors do not know a patient.
         mask_threshold (int): Mask pixels above it are hemorrhage.
         prepared (bool): Whether it is a prepared tree.
     """
@@ -46,11 +47,7 @@ class Collection:
 
 
 def open_collection(path: Path, mask_threshold: int = MASK_THRESHOLD) -> Collection:
-    """Open a prepared tree, or find a raw download.
-
-    Args:
-        path (Path): The tree. One that holds both counts as prepared.
-        mask_threshold (int): Mask pixels above it are hemorrhage. Defaults to 127.
+    """Open a prepared tree, or find a raw download; a folder that holds both counts as prepared.
 
     Raises:
         CraniumError: Neither, or a tree that was prepared with another threshold.
@@ -58,15 +55,17 @@ def open_collection(path: Path, mask_threshold: int = MASK_THRESHOLD) -> Collect
     prepared = (path / MANIFEST).exists()
     source, slices = _prepared(path, mask_threshold) if prepared else _raw(path)
     slices.index = pd.Index(map(slice_name, slices['patient'], slices['slice']))
-    cases = list(map(Case, slices['patient'], slices.index, slices['label'] == MASKED))
-    try:
+    cases = cases_of(slices)
+    folds, protocol = [], ''
+    with nullcontext() if prepared else suppress(CraniumError):  # not the authors' patients
         splits = read_splits(path / SPLITS) if prepared else make_splits(cases, 'authors')
-        folds = splits.describe(cases)
-    except CraniumError:
-        if prepared:
-            raise
-        return Collection(source, slices, [], '', mask_threshold, prepared)  # not the authors'
-    return Collection(source, slices, folds, splits.protocol, mask_threshold, prepared)
+        folds, protocol = splits.describe(cases), splits.protocol
+    return Collection(source, slices, folds, protocol, mask_threshold, prepared)
+
+
+def cases_of(slices: pd.DataFrame) -> list[Case]:
+    """What a split needs to know of slices."""
+    return list(map(Case, slices['patient'], slices.index, slices['label'] == MASKED))
 
 
 def _prepared(path: Path, mask_threshold: int) -> tuple[Source, pd.DataFrame]:
@@ -97,10 +96,9 @@ def _raw_download(path: Path) -> str:
 
 
 def read_image(source: Source, member: str) -> NDArray[np.uint8]:
-    """Read an image, from a JPEG of the download or from a PNG of ours.
+    """Read a JPEG of the download or a PNG of ours as (H, W, C).
 
-    Returns:
-        ndarray: (H, W, C), uint8; brain, bone and brain window of a tree in HU.
+    A tree in HU gives brain, bone and brain window.
 
     Raises:
         CraniumError: It cannot be read.
@@ -115,22 +113,15 @@ def read_image(source: Source, member: str) -> NDArray[np.uint8]:
         hu = decode_hu(np.asarray(pixels, np.uint16))
         brain, bone = BRAIN.to_gray(hu), BONE.to_gray(hu)
         return np.dstack([brain, bone, brain])
-    return np.asarray(np.atleast_3d(pixels), np.uint8)
+    return np.asarray(pixels, np.uint8)[..., None]
 
 
 def read_mask(
     collection: Collection, member: str, label: str, shape: tuple[int, ...]
 ) -> NDArray[np.uint8]:
-    """Read what each pixel of a slice is.
+    """Read what each pixel of a slice with this label is: 0, 1 or ``IGNORE_INDEX``, (H, W).
 
-    Args:
-        collection (Collection): The data set.
-        member (str): Where the mask is; empty where there is none.
-        label (str): The slice's label.
-        shape (tuple): (H, W), where there is no mask to read.
-
-    Returns:
-        ndarray: (H, W), uint8: 0, 1 or ``IGNORE_INDEX``.
+    ``shape`` is for a slice without a mask, whose ``member`` is empty.
 
     Raises:
         CraniumError: It cannot be read.

@@ -1,7 +1,7 @@
 """Choosing slices of a data set to look at, and reading them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,16 +12,14 @@ from cranium.preparation.collection import Collection, read_image, read_mask
 from cranium.slices import BACKGROUND, MASKED, UNLABELLED, split_types
 
 
-@dataclass(frozen=True)
-class View:
-    """A slice to be shown.
+class View(NamedTuple):
+    """A slice to be shown, all arrays uint8 of shape (H, W).
 
-    Args:
+    Attributes:
         caption (str): Patient, slice and what is to be seen.
-        image (ndarray): (H, W), uint8: the brain window, or the window that the tree was prepared
-            with.
-        bone (ndarray, optional): (H, W), uint8: the bone window, where there is one.
-        mask (ndarray): (H, W), uint8: 0, 1 or ``IGNORE_INDEX``.
+        image (ndarray): The brain window, or the window that the tree was prepared with.
+        bone (ndarray, optional): The bone window, where there is one.
+        mask (ndarray): 0, 1 or ``IGNORE_INDEX``.
     """
 
     caption: str
@@ -37,19 +35,19 @@ def choose(
     seed: int = 0,
     patients: Sequence[str] = (),
     kind: str | None = None,
-    pixels: tuple[int, int | None] | None = None,
+    pixels: tuple[int, int | None] = (0, None),
     clean: bool = False,
 ) -> pd.DataFrame:
-    """Draw slices.
+    """Draw slices with hemorrhage, or ``clean`` ones; the same seed draws the same.
 
     Args:
         collection (Collection): What to draw from.
         number (int): At most how many.
-        seed (int): The same seed draws the same. Defaults to 0.
+        seed (int): Defaults to 0.
         patients (Sequence[str]): Only of these patients; any where empty.
         kind (str, optional): Only slices with this hemorrhage type.
-        pixels (tuple[int, int | None], optional): Only slices whose hemorrhage has at least and
-            at most so many pixels.
+        pixels (tuple[int, int | None]): Only slices whose hemorrhage has at least and at most so
+            many pixels.
         clean (bool): Slices without hemorrhage in place of those with it. Defaults to False.
 
     Returns:
@@ -69,13 +67,11 @@ def choose(
         fitting = fitting[fitting['patient'].isin(patients)]
     if kind:
         fitting = fitting[[kind in split_types(types) for types in fitting['types']]]
-    if pixels:
+    if pixels != (0, None):
+        masks = [read_mask(collection, mask, MASKED, ()) for mask in fitting['mask']]
+        sizes = np.array([np.count_nonzero(mask == 1) for mask in masks])
         least, most = pixels
-        sizes = [
-            np.count_nonzero(read_mask(collection, mask, MASKED, ()) == 1)
-            for mask in fitting['mask']
-        ]
-        fitting = fitting[[least <= size <= (size if most is None else most) for size in sizes]]
+        fitting = fitting[(sizes >= least) & (sizes <= (np.inf if most is None else most))]
     if fitting.empty:
         raise CraniumError(f'{collection.source}: no slice is like this; ask for less')
     return fitting.sample(min(number, len(fitting)), random_state=seed).sort_index()

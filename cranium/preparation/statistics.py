@@ -1,5 +1,6 @@
 """What is in a data set: the counts, sizes and intensities that a careful researcher asks for."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -10,22 +11,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cranium.head import head_mask
-from cranium.preparation.collection import Collection, read_image, read_mask
-from cranium.slices import HEMORRHAGE_TYPES, IGNORE_INDEX, MASKED, UNLABELLED, split_types
-from cranium.splits import ROLES, SLICE_WARNING
+from cranium.preparation.collection import Collection, cases_of, read_image, read_mask
+from cranium.slices import HEMORRHAGE_TYPES, IGNORE_INDEX, MASKED, UNLABELLED
+from cranium.splits import ROLES, SLICE_WARNING, count
 
 PERCENTILES = (0.5, 5, 25, 50, 75, 95, 99.5)
-COUNTS = ('patients', 'slices', 'hemorrhage_patients', 'hemorrhage_slices')
+COUNTS = ['patients', 'slices', 'hemorrhage_patients', 'hemorrhage_slices']
 
 
 class Table(NamedTuple):
-    """A table for readers.
-
-    Attributes:
-        title (str): Its title.
-        rows (DataFrame): The figures; the index names the rows.
-        note (str): What a reader has to know.
-    """
+    """Figures for readers, a name for each row in the index, and what a reader has to know."""
 
     title: str
     rows: pd.DataFrame
@@ -58,48 +53,46 @@ def describe(
 ) -> Statistics:
     """Measure every slice and count; memory does not grow with the pixels.
 
-    Args:
-        collection (Collection): From :func:`cranium.preparation.collection.open_collection`.
-        progress (Callable): Called with the number of slices done since the last call.
+    ``progress`` is called with the number of slices done since the last call.
     """
     from joblib import Parallel, delayed  # slow to import
 
-    slices = collection.slices.assign(types=collection.slices['types'].map(split_types))
+    slices = collection.slices.copy()
     splits = [name for name in ('all', *ROLES) if (slices['split'] == name).any()]
     over = 'train' if 'train' in splits else splits[0]
-    histograms: dict[str, Any] = {}
-    pixels, lesions = [], []
     bare = replace(collection, slices=slices[:0])  # what each process needs to read
     measured = Parallel(batch_size=32, return_as='generator')(
         delayed(_measure)(bare, *row)
         for row in zip(slices['image'], slices['mask'], slices['label'])
     )
-    for split, (labelled, sizes, counted) in zip(slices['split'], measured):
+    pixels, lesions = [], []
+    histograms: defaultdict[str, Any] = defaultdict(int)
+    for split, (labelled, sizes, counts) in zip(slices['split'], measured):
         pixels.append(labelled)
         lesions.append(sizes)
+        for region, histogram in counts.items():
+            histograms[region] = histograms[region] + histogram
         if split == over:
-            counted['trained on'] = counted['image']
-        for region, histogram in counted.items():
-            histograms[region] = histograms.get(region, 0) + histogram
+            histograms['trained on'] = histograms['trained on'] + counts['image']
         progress(1)
     slices['pixels'] = pixels
     slices['lesions'] = pd.Series(lesions, slices.index)
     slices['hemorrhage'] = list(map(sum, lesions))
     channels = [describe_histogram(channel) for channel in histograms.pop('trained on')]
-    channels = channels if len(channels) == 3 else channels * 3
+    normalization = {
+        name: [round(each[name], 2) for each in (channels if len(channels) == 3 else channels * 3)]
+        for name in ('mean', 'std')
+    }
     gray = {region: histogram[0] for region, histogram in histograms.items()}
     intensity = Table(
         'Intensities',
-        pd.DataFrame({region: describe_histogram(counts) for region, counts in gray.items()}).T,
+        _frame({region: describe_histogram(counts) for region, counts in gray.items()}),
         'Gray values 0 to 255. The head is the largest region that is not air, filled.',
     )
     return Statistics(
         source=collection.source.name,
         tables={**_tables(collection, slices, splits), 'intensity': intensity},
-        normalization={
-            'over': over,
-            **{name: [round(each[name], 2) for each in channels] for name in ('mean', 'std')},
-        },
+        normalization={'over': over, **normalization},
         lesions=sorted(size for sizes in lesions for size in sizes),
         histograms={region: counts.tolist() for region, counts in gray.items()},
     )
@@ -134,14 +127,7 @@ def lesion_sizes(mask: NDArray[np.bool_]) -> list[int]:
 
 
 def describe_histogram(histogram: NDArray[np.int64]) -> dict[str, float]:
-    """Return mean, standard deviation and percentiles of gray values.
-
-    Args:
-        histogram (ndarray): (256,), counts.
-
-    Returns:
-        dict[str, float]: nan for each where the histogram is empty.
-    """
+    """Return mean, standard deviation and percentiles of (256,) gray values; nan where none."""
     names = ['mean', 'std', *(f'p{percent:g}' for percent in PERCENTILES)]
     if not histogram.any():
         return dict.fromkeys(names, np.nan)
@@ -166,7 +152,7 @@ def _tables(collection: Collection, slices: pd.DataFrame, splits: list[str]) -> 
         ),
         'splits': Table(
             'Splits',
-            _frame({name: _count(rows) for name, rows in by_split.items()}),
+            _frame({name: count(cases_of(rows)) for name, rows in by_split.items()}),
             f'Unlabelled slices: {(slices["label"] == UNLABELLED).sum()}.{warning}',
         ),
         'contents': Table(
@@ -180,7 +166,7 @@ def _tables(collection: Collection, slices: pd.DataFrame, splits: list[str]) -> 
         ),
         'types': Table(
             'Hemorrhage types and their overlaps',
-            _frame({name: _type(slices, name) for name in HEMORRHAGE_TYPES}),
+            _types(slices),
             '`alone`: slices with no other type. A mask does not say which type a pixel is.',
         ),
         'type_combinations': Table('Combinations of types', _combinations(slices)),
@@ -195,70 +181,57 @@ def _tables(collection: Collection, slices: pd.DataFrame, splits: list[str]) -> 
     return {key: table for key, table in tables.items() if len(table.rows)}
 
 
-def _frame(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
+def _frame(rows: dict[str, dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient='index')
-
-
-def _count(slices: pd.DataFrame) -> dict[str, float]:
-    bleeding = slices[slices['label'] == MASKED]
-    counts = (
-        slices['patient'].nunique(),
-        len(slices),
-        bleeding['patient'].nunique(),
-        len(bleeding),
-    )
-    return dict(zip(COUNTS, counts))
 
 
 def _classes(splits: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The table that the predecessor's README has, for all and for each split."""
-    rows: dict[str, dict[str, float]] = {'background': {}, 'hemorrhage': {}}
+    columns: dict[str, list[float]] = {}
     for split, slices in splits.items():
-        share = slices['hemorrhage'].sum() / max(slices['pixels'].sum(), 1)
-        with_background = (slices['pixels'] > slices['hemorrhage']).sum()
-        for name, number, percent in (
-            ('background', with_background, 100 * (1 - share)),
-            ('hemorrhage', (slices['hemorrhage'] > 0).sum(), 100 * share),
-        ):
-            rows[name] |= {f'Num. {split.title()}': number, f'Pct. {split.title()}': percent}
-    return _frame(rows).rename_axis('Class Name')
+        hemorrhage, pixels = slices['hemorrhage'], slices['pixels']
+        percent = 100 * hemorrhage.sum() / max(pixels.sum(), 1)
+        columns[f'Num. {split.title()}'] = [(pixels > hemorrhage).sum(), (hemorrhage > 0).sum()]
+        columns[f'Pct. {split.title()}'] = [100 - percent, percent]
+    return pd.DataFrame(columns, pd.Index(['background', 'hemorrhage'], name='Class Name'))
 
 
-def _having(slices: pd.DataFrame, kind: str) -> pd.DataFrame:
-    return slices[[kind in types for types in slices['types']]]
+def _having(slices: pd.DataFrame) -> pd.DataFrame:
+    """Which slice has which type."""
+    having = slices['types'].str.get_dummies('+')
+    return having.reindex(columns=[*HEMORRHAGE_TYPES], fill_value=0).astype(bool)
 
 
 def _contents(slices: pd.DataFrame) -> dict[str, float]:
     lesions = slices['lesions'].explode().dropna().astype(float)
     return {
-        **{kind: len(_having(slices, kind)) for kind in HEMORRHAGE_TYPES},
+        **_having(slices).sum(),
         'hemorrhage pixels': slices['hemorrhage'].sum(),
         'lesions': len(lesions),
         'median lesion': lesions.median(),
     }
 
 
-def _type(slices: pd.DataFrame, kind: str) -> dict[str, float]:
-    having = _having(slices, kind)
-    alone = having[having['types'].map(len) == 1]
-    others = {
-        f'with {other}': np.nan if other == kind else len(_having(having, other))
-        for other in HEMORRHAGE_TYPES
-    }
-    return {
-        'patients': having['patient'].nunique(),
-        'slices': len(having),
-        'alone': len(alone),
-        'pixels alone': alone['hemorrhage'].sum(),
-        **others,
-    }
+def _types(slices: pd.DataFrame) -> pd.DataFrame:
+    having = _having(slices)
+    rows = {}
+    for kind in HEMORRHAGE_TYPES:
+        those = having[having[kind]]
+        alone = those.index[those.sum(axis=1) == 1]
+        rows[kind] = {
+            'patients': slices.loc[those.index, 'patient'].nunique(),
+            'slices': len(those),
+            'alone': len(alone),
+            'pixels alone': slices.loc[alone, 'hemorrhage'].sum(),
+            **those.sum().astype(float).drop(kind).reindex(HEMORRHAGE_TYPES).add_prefix('with '),
+        }
+    return _frame(rows)
 
 
 def _combinations(slices: pd.DataFrame) -> pd.DataFrame:
-    combined = slices['types'].map('+'.join)
-    rows = pd.DataFrame({'slices': 1, 'pixels': slices['hemorrhage']}).groupby(combined).sum()
-    rows = rows.drop(index='', errors='ignore').rename_axis('types')
-    return rows.sort_values('slices', ascending=False, kind='stable')
+    rows = pd.DataFrame({'slices': 1, 'pixels': slices['hemorrhage']}).groupby(slices['types'])
+    combined = rows.sum().drop(index='', errors='ignore')
+    return combined.sort_values('slices', ascending=False, kind='stable')
 
 
 def _lesions(slices: pd.DataFrame) -> pd.DataFrame:

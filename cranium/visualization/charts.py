@@ -115,7 +115,9 @@ def draw_agreement(axis: 'Axes', volumes: pd.DataFrame) -> None:
     for text, distance in levels.items():
         level = error.mean() + distance
         axis.axhline(level, color=ORANGE, linestyle='--' if distance else '-', linewidth=1)
-        place = dict(xycoords=('axes fraction', 'data'), textcoords='offset points', ha='right')
+        place: dict[str, Any] = dict(
+            xycoords=('axes fraction', 'data'), textcoords='offset points', ha='right'
+        )
         axis.annotate(f'{text} {level:.0f}', (1, level), (0, 2), **place)
     axis.locator_params(axis='x', nbins=6)
     axis.set(xlabel='Mean of true and predicted volume, pixels', ylabel='Predicted - true, pixels')

@@ -18,7 +18,7 @@ class Stage(NamedTuple):
 
     step: str
     image: NDArray[Any]
-    mask: NDArray[Any] | None
+    mask: Any
 
     def looks_like(self, other: 'Stage') -> bool:
         """Whether image and mask are the same."""

@@ -20,7 +20,7 @@ from cranium.visualization.slice_picture import slice_picture
 
 # Published results on ct-ich, what they were measured on, and our figure that is defined alike;
 # `preferred` is alike in its patients as well, but only there on request.
-PUBLISHED = list(
+PUBLISHED: list[Any] = list(
     pd.read_csv(
         Path(__file__).with_name('published.csv'), dtype=str, keep_default_na=False
     ).itertuples(index=False)
