@@ -43,7 +43,6 @@ def command(
     """
     from cranium.diagnosis import read_diagnosis
     from cranium.evaluation import masks, provenance, results
-    from cranium.evaluation.estimate import format_table
     from cranium.evaluation.records import with_types
     from cranium.manifest import MANIFEST, read_manifest
 
@@ -63,7 +62,4 @@ def command(
         warnings=[*warnings, *provenance.warnings(about)],
     )
     results.write_results(found, out)
-    click.echo(format_table(found.figures))
-    for warning in found.warnings:
-        click.echo(f'Note: {warning}')
-    click.echo(f'All figures are in {out}')
+    click.echo(results.describe_results(found, out))

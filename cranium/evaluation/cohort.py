@@ -17,36 +17,32 @@ FloatArray = statistics.FloatArray
 
 
 class Cohort:
-    """The slices of a run as arrays, ordered by patient and slice.
+    """The n slices of P patients as arrays, ordered by patient and slice.
 
     Args:
         slices (DataFrame): From :func:`~cranium.evaluation.records.slice_table`; slices without a
             pixel that counts are left out, since they are neither with nor without hemorrhage.
         replicates (int): Draws of patients for the intervals. Defaults to 10,000.
-        seed (int): Seed of the draws. Defaults to 0.
 
     Attributes:
-        slices (DataFrame): Those that count.
-        ignored (int): How many do not.
+        slices (DataFrame): Those that count; ``ignored`` says how many do not.
         patients (ndarray): Names of the patients, (P,).
         owner (ndarray): Index of the patient of each slice, (n,).
         weights (ndarray): See :func:`~cranium.evaluation.statistics.patient_weights`.
         tp, fp, fn, tn (ndarray): float64 of shape (n,).
-        hemorrhage (ndarray): bool of shape (n,), whether the truth holds hemorrhage.
-        predicted (ndarray): bool of shape (n,), whether the prediction does.
+        hemorrhage, predicted (ndarray): bool of shape (n,), whether the truth or the prediction of
+            a slice holds hemorrhage; ``patient_hemorrhage`` of shape (P,).
         unit (str): Of distances.
-        score_kind (str): ``'log-odds'``, or ``'area'`` where no slice has log-odds.
         score (ndarray): float64 of shape (n,), how likely a slice holds hemorrhage: its log-odds
-            (nan where it has none and others have), or its predicted pixels.
-        patient_hemorrhage (ndarray): bool of shape (P,), whether any slice holds hemorrhage.
-        patient_score (ndarray): float64 of shape (P,), the highest score of a slice.
+            (nan where it has none and others have); where no slice has any (``score_kind`` is
+            ``'area'``, not ``'log-odds'``), its predicted pixels. ``patient_score`` is the highest.
 
     Raises:
         CraniumError: If no pixel of any slice counts, or some slices have a spacing and others
             not.
     """
 
-    def __init__(self, slices: pd.DataFrame, replicates: int = 10_000, seed: int = 0) -> None:
+    def __init__(self, slices: pd.DataFrame, replicates: int = 10_000) -> None:
         counts = slices[['tp', 'fp', 'fn', 'tn']].to_numpy(float)
         counted = counts.sum(axis=1) > 0
         if not counted.any():
@@ -62,7 +58,7 @@ class Cohort:
         self.predicted = self.tp + self.fp > 0
         names = self.slices['patient'].to_numpy(object)
         self.patients, self.owner = np.unique(names, return_inverse=True)
-        self.weights = statistics.patient_weights(len(self.patients), replicates, seed)
+        self.weights = statistics.patient_weights(len(self.patients), replicates)
         self.patient_hemorrhage = self.sums(self.hemorrhage) > 0
         scores = self.slices['score'].to_numpy(float)
         self.score_kind = 'area' if np.isnan(scores).all() else 'log-odds'
@@ -105,7 +101,7 @@ class Cohort:
         cases: int,
         of: str,
         unit: str = '',
-        left_out: Mapping[str, int] | None = None,
+        left_out: Mapping[str, int] = {},
         patients: int | None = None,
     ) -> Estimate:
         """Make an estimate of a statistic's draws, the first of which is its value.
@@ -114,7 +110,7 @@ class Cohort:
         """
         patients = len(self.patients) if patients is None else patients
         low, high = statistics.interval(draws[1:]) if patients > 1 else (math.nan, math.nan)
-        reasons = {reason: int(n) for reason, n in (left_out or {}).items() if n}
+        reasons = {reason: int(n) for reason, n in left_out.items() if n}
         return Estimate(float(draws[0]), low, high, int(cases), of, unit, reasons, patients)
 
     def mean(
@@ -123,7 +119,7 @@ class Cohort:
         owner: NDArray[np.intp],
         of: str,
         unit: str = '',
-        left_out: Mapping[str, int] | None = None,
+        left_out: Mapping[str, int] = {},
         statistic: Callable[..., FloatArray] = statistics.weighted_mean,
     ) -> Estimate:
         """Estimate a mean, or another statistic, of those values that are not nan."""
@@ -138,9 +134,8 @@ class Cohort:
         denominator: FloatArray,
         cases: int,
         of: str,
-        left_out: Mapping[str, int] | None = None,
+        left_out: Mapping[str, int] = {},
     ) -> Estimate:
         """Estimate a ratio of two sums over patients, both of shape (P,)."""
         draws = statistics.weighted_ratio(self.weights, numerator, denominator)
-        patients = int(np.count_nonzero(denominator))
-        return self.estimate(draws, cases, of, '', left_out, patients)
+        return self.estimate(draws, cases, of, '', left_out, int(np.count_nonzero(denominator)))

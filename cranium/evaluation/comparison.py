@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,7 @@ MEASURES = ('authors_dice', 'volume_dice')
 LEVEL = 0.05
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """How two runs differ on the same patients.
 
     Attributes:
@@ -58,7 +57,6 @@ def compare_runs(
     runs: Sequence[pd.DataFrame],
     measures: Sequence[str] = MEASURES[:1],
     replicates: int = 10_000,
-    seed: int = 0,
 ) -> list[Difference]:
     """Compare each further run with the first.
 
@@ -71,27 +69,21 @@ def compare_runs(
         runs (sequence): Tables of the slices of two or more runs on the same data.
         measures (sequence): Of :data:`MEASURES`. Defaults to the authors' Dice.
         replicates (int): Draws of patients and random exchanges of signs. Defaults to 10,000.
-        seed (int): Seed of both. Defaults to 0.
-
-    Returns:
-        list[Difference]: One for each further run and measure.
 
     Raises:
-        CraniumError: If there are fewer than two runs or patients with hemorrhage, the runs differ
-            in slices or truth, or a measure is not known.
+        CraniumError: If there are fewer than two runs or patients with hemorrhage, or the runs
+            differ in slices or truth.
     """
     if len(runs) < 2:
         raise CraniumError('a comparison needs two runs; name another')
-    if unknown := sorted(set(measures) - set(MEASURES)):
-        raise CraniumError(f'no measure {unknown[0]}; choose from {", ".join(MEASURES)}')
-    first, *others = (Cohort(slice_table(slices), replicates, seed) for slices in runs)
+    first, *others = (Cohort(slice_table(slices), replicates) for slices in runs)
     for other in others:
         _check_same_truth(first, other)
     if first.patient_hemorrhage.sum() < 2:
         raise CraniumError('fewer than two patients with hemorrhage; there is nothing to compare')
-    found = [_compare(first, other, measure, seed) for other in others for measure in measures]
+    found = [_compare(first, other, measure) for other in others for measure in measures]
     corrected = holm([difference.permutation for difference in found])
-    return [replace(item, corrected=value) for item, value in zip(found, corrected)]
+    return [item._replace(corrected=value) for item, value in zip(found, corrected)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -106,43 +98,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def verdict(difference: Difference, first: str, second: str) -> str:
     """Say in a sentence which of two runs is better, or that the data cannot decide."""
     if difference.decided:
-        ahead = difference.difference > 0
-        better, worse = (second, first) if ahead else (first, second)
-        low, high = sorted((abs(difference.low), abs(difference.high)))
-        return (
-            f'{better} is better than {worse}: {better} minus {worse} lies from {low:+.3f} to '
-            f'{high:+.3f} (P = {difference.corrected:.3g}).'
-        )
-    patients = difference.patients
-    reasons = []
-    if difference.low <= 0 <= difference.high:
-        reasons.append('the interval holds 0')
-    if difference.corrected >= LEVEL:
-        reasons.append(f'the corrected P of {difference.corrected:.3g} is not below {LEVEL}')
-    why = ' and '.join(reasons)
-    least = 2 / 2**patients
-    limit = (
-        f' With {patients} patients P cannot fall below 2/2^{patients} = {least:.3g}, whatever the '
-        'runs.'
+        better, worse = (second, first) if difference.difference > 0 else (first, second)
+        return f'{better} is better than {worse}.'
+    text = (
+        f'These {difference.patients} patients cannot decide between {first} and {second}, which '
+        'is not evidence that they are equal.'
     )
-    return (
-        f'These {patients} patients cannot decide between {first} and {second}: {second} minus '
-        f'{first} may be anything from {difference.low:+.3f} to {difference.high:+.3f}. '
-        f'{why[:1].upper()}{why[1:]}.{limit if least >= LEVEL else ""} That is not evidence that '
-        'they are equal.'
-    )
+    if (least := 2 / 2**difference.patients) >= LEVEL:
+        text += f' With so few P cannot fall below {least:.3g}, whatever the runs.'
+    return text
 
 
 def format_differences(found: Sequence[Difference], names: Sequence[str]) -> str:
-    """Comparisons as a text, one paragraph each.
-
-    Args:
-        found (sequence): From :func:`compare_runs`.
-        names (sequence): Names of the runs, in the order in which they were compared.
-
-    Returns:
-        str: Lines without a final line break.
-    """
+    """Comparisons from :func:`compare_runs` of runs with these names, one paragraph each."""
     first, *others = names
     per_run = len(found) // len(others)
     paragraphs = []
@@ -161,7 +129,7 @@ def format_differences(found: Sequence[Difference], names: Sequence[str]) -> str
     return '\n\n'.join(paragraphs)
 
 
-def _compare(first: Cohort, second: Cohort, measure: str, seed: int) -> Difference:
+def _compare(first: Cohort, second: Cohort, measure: str) -> Difference:
     bleeding = np.flatnonzero(first.patient_hemorrhage)
     one, two = (cohort.patient_dice()[measure][bleeding] for cohort in (first, second))
     differences = two - one
@@ -174,7 +142,7 @@ def _compare(first: Cohort, second: Cohort, measure: str, seed: int) -> Differen
         permutation_type='samples',
         vectorized=True,
         n_resamples=len(first.weights) - 1,
-        random_state=np.random.default_rng(seed),
+        random_state=np.random.default_rng(statistics.SEED),
     )
     return Difference(
         measure=measure,

@@ -32,12 +32,11 @@ class Estimate:
     patients: int = 0
 
 
-def format_estimate(estimate: Estimate, digits: int = 3) -> str:
+def format_estimate(estimate: Estimate) -> str:
     """A figure with its interval, such as ``0.412 [0.305, 0.531]``; ``-`` where undefined."""
     if math.isnan(estimate.value):
         return '-'
-    if estimate.unit:
-        digits = 2 if abs(estimate.value) < 1000 else 0
+    digits = 3 if not estimate.unit else 2 if abs(estimate.value) < 1000 else 0
     text = f'{estimate.value:.{digits}f}'
     if not math.isnan(estimate.low):
         text += f' [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]'

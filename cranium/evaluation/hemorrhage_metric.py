@@ -3,6 +3,7 @@
 import math
 import pickle
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,16 @@ from PIL import Image
 from cranium.diagnosis import read_diagnosis
 from cranium.errors import CraniumError
 from cranium.evaluation import provenance
-from cranium.evaluation.estimate import format_table
 from cranium.evaluation.records import measure_slice, with_types
-from cranium.evaluation.results import SUMMARY, evaluate, read_operating_point, write_results
+from cranium.evaluation.results import (
+    SUMMARY,
+    describe_results,
+    evaluate,
+    read_operating_point,
+    write_results,
+)
 from cranium.manifest import MANIFEST, read_manifest
-from cranium.slices import IGNORE_INDEX, parse_slice_name
+from cranium.slices import parse_slice_name
 
 # What is logged at each validation; the rest is in summary.json.
 LOGGED = (
@@ -64,12 +70,10 @@ class HemorrhageMetric(BaseMetric):
             thresholds of which give sensitivity and specificity here.
         score_smoothing (float): Standard deviation, in slices, of a Gaussian by which the scores of
             a scan are smoothed. Defaults to 0: each slice by itself.
-        ignore_index (int): True label of pixels that do not count. Defaults to 255.
         output_dir (str, optional): Where to write the predicted masks; ``mim test --out`` sets it.
             Nothing there is ever removed.
         keep_results (bool): Set by ``mim test --out`` too, without effect.
-        collect_device (str): ``'cpu'`` or ``'gpu'``, see BaseMetric. Defaults to ``'cpu'``.
-        prefix (str, optional): Put before the names of figures, see BaseMetric.
+        **base: ``collect_device`` and ``prefix``, see BaseMetric.
     """
 
     def __init__(
@@ -80,29 +84,24 @@ class HemorrhageMetric(BaseMetric):
         leave_out_patients: Sequence[int | str] = (),
         operating_point: str | None = None,
         score_smoothing: float = 0.0,
-        ignore_index: int = IGNORE_INDEX,
         output_dir: str | None = None,
         keep_results: bool = False,
-        collect_device: str = 'cpu',
-        prefix: str | None = None,
+        **base: Any,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(**base)
         self.report = report
         self.results_dir = results_dir
         # Read at once: a file that is missing should stop a run at its start.
         self.diagnosis = read_diagnosis(diagnosis) if diagnosis else None
-        self.operating_point = read_operating_point(operating_point) if operating_point else None
-        self.leave_out_patients = tuple(leave_out_patients)
-        self.score_smoothing = score_smoothing
-        self.ignore_index = ignore_index
+        self.options: dict[str, Any] = {
+            'leave_out': tuple(leave_out_patients),
+            'operating_point': operating_point and read_operating_point(operating_point),
+            'score_smoothing': score_smoothing,
+        }
         self.output_dir = output_dir
 
     def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Measure the slices of a batch.
-
-        Args:
-            data_batch (object): Not used.
-            data_samples (Sequence[dict]): mmseg's data samples as dicts.
+        """Measure the slices of a batch, mmseg's data samples as dicts.
 
         Raises:
             CraniumError: If a slice has no truth, its prediction is of another size, a label is no
@@ -120,27 +119,13 @@ class HemorrhageMetric(BaseMetric):
         self.results += [self._measure(sample) for sample in data_samples]
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
-        """Compute the figures of all slices.
-
-        Args:
-            results (list[dict]): Records of the slices.
-
-        Returns:
-            dict[str, float]: The handful of figures that is logged; nan where undefined.
-        """
-        options: dict[str, Any] = {
-            'leave_out': self.leave_out_patients,
-            'operating_point': self.operating_point,
-            'score_smoothing': self.score_smoothing,
-        }
+        """Compute the figures of all slices, of which a handful is logged; nan where undefined."""
         if self.report and results:
-            found = evaluate(**self._with_origin(pd.DataFrame(results)), **options)
+            found = evaluate(**self._with_origin(pd.DataFrame(results)), **self.options)
             write_results(found, self._folder)
-            lines = [f'\n{format_table(found.figures)}', *(f'Note: {w}' for w in found.warnings)]
-            for line in [*lines, f'All figures are in {self._folder}']:
-                print_log(line, logger='current')
+            print_log(f'\n{describe_results(found, self._folder)}', logger='current')
         else:
-            found = evaluate(results, replicates=0, **options)
+            found = evaluate(results, replicates=0, **self.options)
         values = {name: figure.value for name, figure in found.figures.items()}
         return {name: values.get(name, math.nan) for name in LOGGED}
 
@@ -167,8 +152,10 @@ class HemorrhageMetric(BaseMetric):
         """Remove masks of an earlier run; in a folder of the user's, only tell of them."""
         known = {Path(file).resolve() for file in written}
         for file in (self._folder / 'masks').glob('*.png'):
-            if file.resolve() not in known and _is_slice(file):
-                file.unlink()
+            with suppress(CraniumError):  # no slice is named so
+                parse_slice_name(file)
+                if file.resolve() not in known:
+                    file.unlink()
         files = sorted(self._mask_folder.glob('*.png'))
         other = [file.name for file in files if file.resolve() not in known]
         text = (
@@ -200,7 +187,6 @@ class HemorrhageMetric(BaseMetric):
             score=float(sample.get('slice_score', math.nan)),
             patient=patient,
             slice=number,
-            ignore_index=self.ignore_index,
             image_file=image,
             truth_file=sample.get('seg_map_path') or '',
             prediction_file=str(file or ''),
@@ -218,14 +204,12 @@ class HemorrhageMetric(BaseMetric):
     @cached_property
     def _folder(self) -> Path:
         """Where the results go."""
-        if self.results_dir:
-            return Path(self.results_dir)
         work_dir = _run_config().get('work_dir')
-        if not work_dir:
+        if not (self.results_dir or work_dir):
             raise CraniumError(
                 'HemorrhageMetric(report=True) outside of a run of mmengine needs results_dir'
             )
-        return Path(work_dir) / 'evaluation'
+        return Path(self.results_dir or Path(work_dir, 'evaluation'))
 
 
 def _run_config() -> Config:
@@ -245,14 +229,6 @@ def _training(checkpoint: str | None) -> dict[str, Any] | None:
     except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError):
         return None
     return training
-
-
-def _is_slice(file: Path) -> bool:
-    try:
-        parse_slice_name(file)
-    except CraniumError:
-        return False
-    return True
 
 
 def _probability(

@@ -51,8 +51,7 @@ def compare_folders(
 
     Raises:
         OSError: If a folder is missing or a file cannot be read.
-        CraniumError: If a true mask has no prediction, or masks are not what they must be; the
-            message names the file.
+        CraniumError: If a true mask has no prediction, or masks are not what they must be.
     """
     predictions, truths = _masks_of(prediction), _masks_of(truth)
     if missing := sorted(set(truths) - set(predictions)):
@@ -77,18 +76,7 @@ def compare_folders(
 
 
 def read_mask(file: str | Path) -> Mask:
-    """Read a mask.
-
-    Args:
-        file (str | Path): PNG, or NIfTI (which needs nibabel).
-
-    Returns:
-        Mask: Its labels, and the spacing where a NIfTI file tells it.
-
-    Raises:
-        OSError: If the file cannot be read.
-        CraniumError: If it is no mask, or nibabel is missing; the message names the file.
-    """
+    """Read a mask from PNG or, by nibabel, from NIfTI; an error names the file."""
     return _read_png(Path(file)) if Path(file).suffix == '.png' else _read_nifti(Path(file))
 
 

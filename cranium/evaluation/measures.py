@@ -1,11 +1,11 @@
 """Measures of segmentation and detection, as pure functions on NumPy arrays.
 
 - What is undefined is nan, never 0 or 1: a ratio with an empty denominator, the distance to a
-  surface that does not exist, the AUC of one class. Code that averages says how many cases it left
-  out for that.
-- Measures of overlap take pixel counts, not masks. Counts add up, so the same function gives the
-  figure of a slice, of a patient and of the data set, also element by element on arrays.
-- Masks are boolean or 0/1 and come in pairs of one shape, the truth first.
+  surface that does not exist. Code that averages says how many cases it left out for that.
+- Measures of overlap take pixel counts, which add up: the same function gives the figure of a
+  slice, of a patient and of the data set, also element by element on arrays.
+- Masks are boolean or 0/1 and come in pairs of one shape, the truth first; other pairs are a
+  ValueError.
 
 Which measure to quote for what: A. Reinke et al., "Understanding metric-related pitfalls in image
 analysis validation", Nat Methods 21:182-194, 2024, doi:10.1038/s41592-023-02150-0.
@@ -46,14 +46,13 @@ class LesionMatch(NamedTuple):
 
 
 def binary_masks(
-    truth: Labels, prediction: Labels, ignore_index: int = IGNORE_INDEX
+    truth: Labels, prediction: Labels
 ) -> tuple[BoolArray, BoolArray, BoolArray | None]:
     """Check two label maps and turn them into masks of hemorrhage.
 
     Args:
-        truth (ndarray): 0 background, 1 hemorrhage, ``ignore_index`` not to be counted.
+        truth (ndarray): 0 background, 1 hemorrhage, 255 not to be counted.
         prediction (ndarray): 0 or 1, of the same shape.
-        ignore_index (int): Defaults to 255.
 
     Returns:
         tuple: True and predicted hemorrhage, False where pixels do not count; and which pixels
@@ -65,13 +64,11 @@ def binary_masks(
     _check_same_shape(truth, prediction)
     is_true, is_predicted = truth == 1, prediction == 1
     _check_labels('prediction', prediction, is_predicted | (prediction == 0))
-    known = is_true | (truth == 0)
-    # Looking for pixels to ignore where there are none would cost every slice.
-    if known.all() and ignore_index not in (0, 1):
+    counted = is_true | (truth == 0)
+    if counted.all():
         return is_true, is_predicted, None
-    ignored = truth == ignore_index
-    _check_labels('truth', truth, known | ignored)
-    return is_true & ~ignored, is_predicted & ~ignored, ~ignored
+    _check_labels('truth', truth, counted | (truth == IGNORE_INDEX))
+    return is_true, is_predicted & counted, counted
 
 
 def count_pixels(
@@ -127,15 +124,12 @@ def surface_distances(
     Args:
         truth (ndarray): Mask of any shape.
         prediction (ndarray): Mask of the same shape.
-        spacing (array_like): Size of a pixel along each axis in mm, or one number for all axes.
-            Defaults to 1, distances in pixels.
+        spacing (array_like): Size of a pixel in mm, along each axis or along all. Defaults to 1,
+            distances in pixels.
 
     Returns:
-        tuple[ndarray, ndarray]: float64 of shape (border pixels of the truth,) and (border pixels
-        of the prediction,). Where one mask is empty, the distances from the other are ``inf``.
-
-    Raises:
-        ValueError: If the shapes differ.
+        tuple[ndarray, ndarray]: float64, one distance per border pixel of the truth and of the
+        prediction. Where one mask is empty, the distances from the other are ``inf``.
     """
     truth, prediction = np.asarray(truth, bool), np.asarray(prediction, bool)
     _check_same_shape(truth, prediction)
@@ -187,22 +181,11 @@ def match_lesions(truth: Labels, prediction: Labels, iou_threshold: float = 0.1)
     """Find the lesions of both masks and pair them one to one.
 
     A lesion is a connected component; pixels that touch at a corner are connected. A true and a
-    predicted lesion can be paired when their IoU reaches the threshold. Of all pairings it is the
-    one with the most pairs, and among those the one with the largest total IoU. Above a threshold
-    of 0.5 there is no choice, and the result is that of panoptic quality: A. Kirillov et al., CVPR
-    2019, doi:10.1109/CVPR.2019.00963. The default is nnDetection's: M. Baumgartner et al., MICCAI
-    2021, doi:10.1007/978-3-030-87240-3_51.
-
-    Args:
-        truth (ndarray): Mask of any shape.
-        prediction (ndarray): Mask of the same shape.
-        iou_threshold (float): Least IoU of a pair, above 0 and at most 1. Defaults to 0.1.
-
-    Returns:
-        LesionMatch: Sizes and matches, arrays of length 0 for an empty mask.
-
-    Raises:
-        ValueError: If the shapes differ.
+    predicted lesion can be paired when their IoU reaches the threshold (above 0, at most 1). Of all
+    pairings it is the one with the most pairs, and among those the one with the largest total IoU.
+    Above a threshold of 0.5 there is no choice, and the result is that of panoptic quality: A.
+    Kirillov et al., CVPR 2019, doi:10.1109/CVPR.2019.00963. The default is nnDetection's: M.
+    Baumgartner et al., MICCAI 2021, doi:10.1007/978-3-030-87240-3_51.
     """
     truth, prediction = np.asarray(truth, bool), np.asarray(prediction, bool)
     _check_same_shape(truth, prediction)
@@ -238,8 +221,8 @@ def youden_threshold(truth: Labels, score: FloatArray) -> float:
         score (ndarray): float of shape (n,); the higher, the more likely positive.
 
     Returns:
-        float: The highest such threshold, to be reached by a positive, and always the score of a
-        case; nan where a class is missing or a score is nan.
+        float: The highest such score, reached by a positive; nan where a class is missing or a
+        score is nan.
     """
     positives, negatives = (
         np.sort(score[np.asarray(truth, bool) == kind]) for kind in (True, False)
@@ -262,17 +245,13 @@ def calibration_gaps(
 
     Args:
         truth (ndarray): Mask of any shape.
-        probability (ndarray): Of the same shape, the predicted probabilities, 0 to 1.
-        bins (int): Bins of equal width; each includes its lower edge, the last also 1. Defaults
-            to 15.
+        probability (ndarray): Of the same shape, 0 to 1, else a ValueError.
+        bins (int): Bins of equal width; each includes its lower edge, the last also 1.
         counted (ndarray, optional): bool of the same shape, which pixels count. Defaults to all.
 
     Returns:
         ndarray: float64 of shape (bins,), in pixels; 0 for an empty bin, all nan where a
         probability is nan.
-
-    Raises:
-        ValueError: If the shapes differ or a probability is outside of 0 to 1.
     """
     truth, probability = np.asarray(truth), np.asarray(probability)
     _check_same_shape(truth, probability)
@@ -295,9 +274,8 @@ def calibration_gaps(
 def expected_calibration_error(gaps: FloatArray, num_pixels: ArrayLike) -> FloatArray:
     """Mean over pixels of the distance between predicted probability and frequency, by bins (ECE).
 
-    M. Pakdaman Naeini et al., AAAI 2015, doi:10.1609/aaai.v29i1.9602. Calibrated is here the
-    probability of hemorrhage, not the confidence in the class predicted. Where nearly all pixels
-    are background and known as such, the figure is small for every model.
+    M. Pakdaman Naeini et al., AAAI 2015, doi:10.1609/aaai.v29i1.9602, of the probability of
+    hemorrhage, not of the confidence in the class predicted.
 
     Args:
         gaps (ndarray): float of shape (..., bins), sums of :func:`calibration_gaps`.

@@ -32,27 +32,24 @@ def pool(
         notes (Sequence[str]): Further warnings, as of folds that are missing.
         replicates (int): Draws of patients for the intervals. Defaults to 10,000.
 
-    Returns:
-        Results: As of one evaluation of all slices; the provenance names the folds.
-
     Raises:
         CraniumError: If there are no folds, or a patient is in two of them.
     """
     if not folds:
         raise CraniumError('no fold is finished, so there is nothing to pool; run the folds first')
-    fold_of: dict[str, int] = {}
-    for fold, found in sorted(folds.items()):
-        for patient in found.slices['patient'].unique():
-            if fold_of.setdefault(patient, fold) != fold:
-                msg = f'patient {patient} was tested in fold {fold_of[patient]} and in fold {fold}'
-                raise CraniumError(f'{msg}; folds share no patient, so run them again')
-    first = folds[min(folds)]
+    slices = pd.concat({fold: folds[fold].slices for fold in sorted(folds)}, names=['fold'])
+    tested = slices.reset_index('fold').groupby('patient')['fold'].unique()
+    for patient, (first, *others) in tested.items():
+        if others:
+            msg = f'patient {patient} was tested in fold {first} and in fold {others[0]}'
+            raise CraniumError(f'{msg}; folds share no patient, so run them again')
+    one = folds[min(folds)]
     origin = _origin(folds, name)
     return evaluate(
-        pd.concat([folds[fold].slices for fold in sorted(folds)], ignore_index=True),
-        leave_out=first.options['left_out_patients'],
-        operating_point=first.used_operating_point,
-        score_smoothing=first.options['score_smoothing'],
+        slices,
+        leave_out=one.options['left_out_patients'],
+        operating_point=one.used_operating_point,
+        score_smoothing=one.options['score_smoothing'],
         provenance=origin,
         warnings=[*notes, *_mixed(folds), *provenance.warnings(origin)],
         replicates=replicates,
@@ -63,14 +60,13 @@ def _origin(folds: Mapping[int, Results], name: str | None) -> dict[str, Any]:
     """The provenance of the folds together; what differs between them stands under its fold."""
     of_each = {f'fold_{fold}': folds[fold].provenance for fold in sorted(folds)}
     first, trained_on = folds[min(folds)].provenance, [o['trained_on'] for o in of_each.values()]
-    known = None not in trained_on
     return {
         **first,
         'experiment': {**first['experiment'], **({'name': name} if name else {})},
         'folds': sorted(folds),
         'patients': {f'fold_{n}': sorted(set(folds[n].slices['patient'])) for n in sorted(folds)},
         'checkpoint': {fold: origin['checkpoint'] for fold, origin in of_each.items()},
-        'trained_on': sorted({p for some in trained_on for p in some}) if known else None,
+        'trained_on': None if None in trained_on else sorted(set().union(*trained_on)),
         'chosen_on_test': any(origin['chosen_on_test'] for origin in of_each.values()),
         'config': f'# Fold {min(folds)}; the others differ in their patients.\n{first["config"]}',
     }

@@ -8,31 +8,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from cranium.errors import CraniumError
-from cranium.manifest import IMAGES
-from cranium.slices import parse_slice_name, patient_name
 from cranium.splits import SPLITS
 
-PACKAGES = (
-    'cranium',
-    'torch',
-    'mmcv',
-    'mmcv-lite',
-    'onedl-mmcv',
-    'mmengine',
-    'onedl-mmengine',
-    'mmsegmentation',
-    'onedl-mmsegmentation',
-    'openmim',
-    'numpy',
-    'pandas',
-    'pillow',
-    'scikit-learn',
-    'scipy',
-    'opencv-python',
-    'opencv-python-headless',
-    'setuptools',
-)
+_MM = ('mmcv', 'mmcv-lite', 'mmengine', 'mmsegmentation', 'openmim')
+_ONEDL = ('onedl-mmcv', 'onedl-mmengine', 'onedl-mmsegmentation')
+_OPENCV = ('opencv-python', 'opencv-python-headless')
+_SCIENCE = ('numpy', 'pandas', 'pillow', 'scikit-learn', 'scipy', *_OPENCV)
+PACKAGES = ('cranium', 'torch', *_MM, *_ONEDL, *_SCIENCE, 'setuptools')
 """What figures, and reports of defects, name the versions of."""
 
 
@@ -49,11 +31,7 @@ def versions() -> dict[str, str]:
 
 def describe_file(file: str | Path) -> dict[str, str]:
     """Name of a file and SHA-256 of what it holds."""
-    with open(file, 'rb') as data:
-        digest = hashlib.sha256()
-        while block := data.read(1 << 20):
-            digest.update(block)
-    return {'file': str(file), 'sha256': digest.hexdigest()}
+    return {'file': str(file), 'sha256': hashlib.sha256(Path(file).read_bytes()).hexdigest()}
 
 
 def describe_split(data_root: str | Path) -> dict[str, Any]:
@@ -80,20 +58,17 @@ def describe_run(
             ``meta['cranium']``.
 
     Returns:
-        dict: ``versions``, ``work_dir``, ``experiment`` (name, backbone, crop size, learning rate),
-        ``checkpoint``, ``protocol``, ``splits``, ``data`` (folder of the images tested),
-        ``trained_on`` (patients tested that were also trained on, None where that is not known),
-        ``trained_on_by`` (whether the checkpoint or the config says so) and ``chosen_on_test``
-        (whether the checkpoint is the best on these data).
+        dict: Among others ``data`` (folder of the images tested), ``trained_on`` (patients tested
+        that were also trained on, None where the checkpoint does not name those) and
+        ``chosen_on_test`` (whether the checkpoint is the best on these data).
     """
-    test, val, train = (data_set(config, f'{kind}_dataloader') for kind in ('test', 'val', 'train'))
+    test, val = data_set(config, 'test_dataloader'), data_set(config, 'val_dataloader')
     training, load_from = training or {}, config.get('load_from') or ''
     checkpoint: Any = load_from or None
     if Path(load_from).is_file():
         kept = [key for key in ('version', 'commit', 'data_sha256') if key in training]
         checkpoint = {**describe_file(load_from), **{key: training[key] for key in kept}}
-    named = training.get('training_patients')
-    trained = _patients(train) if named is None else set(named)
+    trained = training.get('training_patients')
     return {
         'versions': versions(),
         'work_dir': config.get('work_dir'),
@@ -101,20 +76,14 @@ def describe_run(
         'checkpoint': checkpoint,
         **describe_split(test.get('data_root') or ''),
         'data': str(_images(test)),
-        'trained_on': None if trained is None else sorted(trained & set(tested)),
-        'trained_on_by': 'config' if named is None else 'checkpoint',
-        'chosen_on_test': Path(load_from).name.startswith('best_') and _same_data(val, test),
+        'trained_on': None if trained is None else sorted(set(trained) & set(tested)),
+        'chosen_on_test': Path(load_from).name.startswith('best_')
+        and _choice(val) == _choice(test),
     }
 
 
 def describe_folders(prediction: str | Path, truth: str | Path) -> dict[str, Any]:
-    """Where the figures of masks on disk come from.
-
-    Args:
-        prediction (str | Path): Folder of predicted masks.
-        truth (str | Path): Folder of true masks, such as ``masks/val`` of a prepared tree, whose
-            split is then known.
-    """
+    """Where the figures of masks on disk come from; the truth may be of a prepared tree."""
     return {
         'versions': versions(),
         'prediction': str(prediction),
@@ -125,22 +94,16 @@ def describe_folders(prediction: str | Path, truth: str | Path) -> dict[str, Any
 
 def warnings(provenance: Mapping[str, Any]) -> list[str]:
     """What a reader of the figures has to know of their origin, a sentence or two each."""
-    protocol, trained_on = provenance.get('protocol'), provenance.get('trained_on')
-    unknown = 'trained_on' in provenance and trained_on is None
-    shared = trained_on or []
-    some = ', '.join(shared[:8]) + (' and others' if len(shared) > 8 else '')
+    protocol, shared = provenance.get('protocol'), provenance.get('trained_on', [])
+    first = ', '.join([*shared[:8], *['...'] * (len(shared) > 8)]) if shared else ''
     found = {
         'Split by slices: neighbours of the tested slices were trained on. The figures are '
         'inflated; compare them only with others of the same split.': protocol == 'slice',
         f'The split protocol is not known (no {SPLITS} beside the data): whether tested patients '
         'were trained on cannot be told from it.': protocol is None,
         'Whether tested patients were trained on could not be told: the checkpoint does not name '
-        'its training patients, and the config does not lead to training images.': unknown,
-        'The checkpoint does not name its training patients, so those of the config were taken: '
-        'where it was trained on others, tested patients may be among them.': (
-            not unknown and provenance.get('trained_on_by') == 'config'
-        ),
-        f'{len(shared)} of the tested patients were also trained on ({some}): these are not '
+        'its training patients.': shared is None,
+        f'{len(shared or [])} of the tested patients were also trained on ({first}): these are not '
         'figures of unseen patients.': shared,
         'The checkpoint was chosen as the best on these very data, so the figures flatter; test on '
         'a split that had no part in the choice.': provenance.get('chosen_on_test'),
@@ -181,24 +144,6 @@ def _images(dataset: Mapping[str, Any]) -> Path:
     return Path(dataset.get('data_root') or '') / prefix
 
 
-def _patients(dataset: Mapping[str, Any]) -> set[str] | None:
-    """Patients of a data set on disk; None where they cannot be told."""
-    chosen, folder = dataset.get('patients'), _images(dataset)
-    if not dataset or dataset.get('ann_file') or not folder.is_dir():
-        return None
-    # A data set of a whole tree takes its images from all folders of splits.
-    files = folder.glob('*/*.png' if folder.name == IMAGES else '*.png')
-    try:
-        found = {parse_slice_name(file)[0] for file in files}
-    except CraniumError:
-        return None
-    if chosen is None:
-        return found
-    chosen = [chosen] if isinstance(chosen, (int, str)) else chosen
-    return found & {patient_name(patient) for patient in chosen}
-
-
-def _same_data(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    keys = ('patients', 'ann_file')
-    same_choice = all((first.get(key) or None) == (second.get(key) or None) for key in keys)
-    return bool(first) and same_choice and _images(first) == _images(second)
+def _choice(dataset: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells the images of two data sets apart."""
+    return dataset.get('patients') or None, dataset.get('ann_file') or None, _images(dataset)

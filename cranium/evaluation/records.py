@@ -39,39 +39,29 @@ from scipy.special import logit
 
 from cranium.errors import CraniumError
 from cranium.evaluation import measures
-from cranium.slices import IGNORE_INDEX, slice_name
+from cranium.slices import slice_name
 
 SURFACE_TOLERANCE = 2.0
 LESION_IOU = 0.1
 UNKNOWN = 'unknown'
 
-_COUNTS = ('patient', 'slice', 'tp', 'fp', 'fn', 'tn')
-_DERIVED = ('dice', 'iou', 'precision', 'sensitivity', 'specificity', 'volume_error')
-# What a record may lack, with what then stands in its place.
+# What stands in the place of what a record lacks; its type is that of the column.
 _DEFAULTS: dict[str, Any] = {
-    'assd': math.nan,
-    'hd95': math.nan,
-    'nsd': math.nan,
-    'true_lesions': '',
-    'predicted_lesions': '',
-    'score': math.nan,
-    'score_raw': math.nan,
+    'patient': '',
+    **dict.fromkeys(('slice', 'tp', 'fp', 'fn', 'tn'), 0),
+    **dict.fromkeys(('dice', 'iou', 'precision', 'sensitivity', 'specificity'), math.nan),
+    'volume_error': 0,
+    **dict.fromkeys(('assd', 'hd95', 'nsd'), math.nan),
+    **dict.fromkeys(('true_lesions', 'predicted_lesions'), ''),
+    **dict.fromkeys(('score', 'score_raw'), math.nan),
     'calibration_gaps': '',
     'types': UNKNOWN,
     'unit': 'px',
     'pixel_volume': math.nan,
-    'image_file': '',
-    'truth_file': '',
-    'prediction_file': '',
+    **dict.fromkeys(('image_file', 'truth_file', 'prediction_file'), ''),
 }
-COLUMNS = (*_COUNTS, *_DERIVED, *_DEFAULTS)
-_DTYPES: dict[str, type] = {
-    'patient': str,
-    **dict.fromkeys((*_COUNTS[1:], 'volume_error'), int),
-    **dict.fromkeys(_DERIVED[:-1], float),
-    **{name: type(default) for name, default in _DEFAULTS.items()},
-}
-_FLOATS = tuple(name for name, kind in _DTYPES.items() if kind is float)
+COLUMNS = list(_DEFAULTS)
+_DTYPES = {name: type(default) for name, default in _DEFAULTS.items()}
 
 # Log-odds beyond this are as good as certain; infinite ones have no ROC curve.
 _MOST = float(np.finfo(np.float32).max)
@@ -88,13 +78,12 @@ def measure_slice(
     slice: int,
     spacing: Sequence[float] | None = None,
     thickness: float = math.nan,
-    ignore_index: int = IGNORE_INDEX,
     **about: str,
 ) -> dict[str, Any]:
     """Measure a predicted mask against the true one.
 
     Args:
-        truth (ndarray): (H, W), 0 background, 1 hemorrhage, ``ignore_index`` not to be counted.
+        truth (ndarray): (H, W), 0 background, 1 hemorrhage, 255 not to be counted.
         prediction (ndarray): (H, W), 0 or 1.
         probability (ndarray, optional): (H, W), predicted probability of hemorrhage.
         log_odds (ndarray, optional): Likewise. They rank slices however sure the model is, where
@@ -103,8 +92,7 @@ def measure_slice(
         patient (str): Patient.
         slice (int): Number of the slice.
         spacing (sequence, optional): Height and width of a pixel in mm, for distances in mm.
-        thickness (float): Distance between slices in mm, for volumes in ml. Defaults to nan.
-        ignore_index (int): Defaults to 255.
+        thickness (float): Distance between slices in mm, for volumes in ml.
         **about: Further columns, such as ``image_file``.
 
     Returns:
@@ -115,7 +103,7 @@ def measure_slice(
             message names the slice.
     """
     try:
-        is_true, is_predicted, counted = measures.binary_masks(truth, prediction, ignore_index)
+        is_true, is_predicted, counted = measures.binary_masks(truth, prediction)
         counts = measures.count_pixels(is_true, is_predicted, counted)
         gaps = ''
         if probability is not None:
@@ -123,14 +111,13 @@ def measure_slice(
             gaps = ' '.join(map(repr, of_bins.tolist()))
             if math.isnan(score):
                 score = _highest_log_odds(probability, log_odds, counted)
-        shape = _shape(is_true, is_predicted, spacing) if counts.tp + counts.fp + counts.fn else {}
     except ValueError as error:
         raise CraniumError(f'{slice_name(patient, slice)}: {error}') from error
     return {
         'patient': patient,
         'slice': slice,
         **counts._asdict(),
-        **shape,
+        **(_shape(is_true, is_predicted, spacing) if counts.tp + counts.fp + counts.fn else {}),
         'score_raw': float(np.clip(score, -_MOST, _MOST)),
         'calibration_gaps': gaps,
         'unit': 'px' if spacing is None else 'mm',
@@ -142,11 +129,7 @@ def measure_slice(
 def slice_table(
     rows: Iterable[Mapping[str, Any]] | pd.DataFrame, score_smoothing: float = 0.0
 ) -> pd.DataFrame:
-    """Make the table of slices from records, or anew from such a table.
-
-    Args:
-        rows (iterable | DataFrame): From :func:`measure_slice`.
-        score_smoothing (float): See :func:`smooth_scores`. Defaults to 0: each slice by itself.
+    """Make the table of slices from records of :func:`measure_slice`, or anew from such a table.
 
     Returns:
         DataFrame: With ``COLUMNS``, ordered by patient and slice, so that sums do not depend on
@@ -158,35 +141,32 @@ def slice_table(
     table = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows))
     if table.empty:
         raise CraniumError('no slices were measured; is the data set empty?')
-    for name, default in _DEFAULTS.items():
-        table[name] = table[name].fillna(default) if name in table else default
     twice = table[table.duplicated(['patient', 'slice'])]
     if len(twice):
         msg = f'{len(twice)} slices were measured more than once, first {name_first(twice)}'
         raise CraniumError(f'{msg}; evaluate each slice once')
     table = table.sort_values(['patient', 'slice'], ignore_index=True)
+    missing = {name: default for name, default in _DEFAULTS.items() if name not in table}
+    table = table.assign(**missing).fillna(_DEFAULTS)[COLUMNS]
     tp, fp, fn, tn = (table[name].to_numpy() for name in ('tp', 'fp', 'fn', 'tn'))
-    table['dice'] = measures.dice(tp, fp, fn)
-    table['iou'] = measures.iou(tp, fp, fn)
-    table['precision'] = measures.precision(tp, fp)
-    table['sensitivity'] = measures.sensitivity(tp, fn)
-    table['specificity'] = measures.specificity(tn, fp)
-    table['volume_error'] = fp - fn
-    table['score'] = smooth_scores(table, score_smoothing)
-    return table.astype(_DTYPES)[list(COLUMNS)]
+    derived = {
+        'dice': measures.dice(tp, fp, fn),
+        'iou': measures.iou(tp, fp, fn),
+        'precision': measures.precision(tp, fp),
+        'sensitivity': measures.sensitivity(tp, fn),
+        'specificity': measures.specificity(tn, fp),
+        'volume_error': fp - fn,
+        'score': smooth_scores(table, score_smoothing),
+    }
+    return table.assign(**derived).astype(_DTYPES)
 
 
 def smooth_scores(slices: pd.DataFrame, score_smoothing: float) -> measures.FloatArray:
     """Score each slice with its neighbours: hemorrhage goes on from slice to slice, noise does not.
 
-    Args:
-        slices (DataFrame): With ``patient``, ``slice`` and ``score_raw``, in any order.
-        score_smoothing (float): Standard deviation of the Gaussian weights along the scan, in
-            slices; 0 leaves the scores as they are.
-
-    Returns:
-        ndarray: float64 of shape (n,), weighted means. Where slices of a scan are missing or have
-        no score (nan, which stays), the weights of the others make up for them.
+    Gaussian weights along the scan have the standard deviation ``score_smoothing``, in slices; 0
+    leaves the scores as they are. Where slices are missing or have no score (nan, which stays), the
+    weights of the others make up for them.
     """
     scores = slices['score_raw'].to_numpy(float, copy=True)
     if not score_smoothing:
@@ -202,49 +182,25 @@ def smooth_scores(slices: pd.DataFrame, score_smoothing: float) -> measures.Floa
 
 
 def with_types(slices: pd.DataFrame, diagnosis: pd.DataFrame) -> pd.DataFrame:
-    """Give each slice the hemorrhage types of its diagnosis.
-
-    Args:
-        slices (DataFrame): Of slices.
-        diagnosis (DataFrame): With ``patient``, ``slice`` and ``types``, as from
-            :func:`~cranium.diagnosis.read_diagnosis` or :func:`~cranium.manifest.read_manifest`.
-
-    Returns:
-        DataFrame: A copy; ``types`` is ``unknown`` where the diagnosis lacks the slice.
-    """
+    """Give each slice the ``types`` of its diagnosis; ``unknown`` where it lacks the slice."""
     key = ['patient', 'slice']
-    found = slices.drop(columns='types', errors='ignore').merge(
-        diagnosis[[*key, 'types']], 'left', key
-    )
-    return found.fillna({'types': UNKNOWN})
+    slices = slices.drop(columns='types', errors='ignore')
+    return slices.merge(diagnosis[[*key, 'types']], 'left', key).fillna({'types': UNKNOWN})
 
 
 def read_slices(file: str | Path) -> pd.DataFrame:
-    """Read ``slices.csv`` back, without loss.
-
-    Args:
-        file (str | Path): The file.
-
-    Returns:
-        DataFrame: With ``COLUMNS``.
-
-    Raises:
-        OSError: If the file cannot be read.
-        CraniumError: If it is no such table or has no rows; the message names the file.
-    """
+    """Read ``slices.csv`` back, without loss; a CraniumError names a file that is none."""
+    floats = [name for name, kind in _DTYPES.items() if kind is float]
     try:
-        text = pd.read_csv(file, dtype=str, keep_default_na=False)
-        cells = {name: text[name].to_numpy(object, copy=True) for name in COLUMNS}
-        for name in _FLOATS:
-            cells[name][cells[name] == ''] = 'nan'
-        # NumPy's conversion is exact, which that of pandas is not.
-        slices = pd.DataFrame({name: cells[name].astype(_DTYPES[name]) for name in COLUMNS})
-    except (ValueError, KeyError) as error:  # pandas' own errors are ValueErrors
+        # As text first: pandas reads numbers with an error in the last digit.
+        text = pd.read_csv(file, usecols=COLUMNS, dtype=str, na_filter=False)
+        slices = text.replace({name: {'': 'nan'} for name in floats}).astype(_DTYPES)
+    except ValueError as error:  # pandas' own errors are ValueErrors
         msg = f'{file}: not a slices.csv of this version of Cranium ({error})'
         raise CraniumError(f'{msg}; run the evaluation again') from error
     if slices.empty:
         raise CraniumError(f'{file}: no slices in it; run the evaluation again')
-    return slices
+    return slices[COLUMNS]
 
 
 def name_first(slices: pd.DataFrame, most: int = 3) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cranium.errors import CraniumError
 from cranium.evaluation.cohort import Cohort
-from cranium.evaluation.estimate import Estimate
+from cranium.evaluation.estimate import Estimate, format_table
 from cranium.evaluation.records import (
     LESION_IOU,
     SURFACE_TOLERANCE,
@@ -20,8 +20,9 @@ from cranium.evaluation.records import (
     read_slices,
     slice_table,
 )
+from cranium.evaluation.statistics import SEED
 from cranium.evaluation.summary import (
-    LESION_SIZES,
+    LESION_SIZES_PX,
     OperatingPoint,
     check_operating_point,
     choose_operating_point,
@@ -74,48 +75,38 @@ def evaluate(
     leave_out: Collection[int | str] = (),
     operating_point: OperatingPoint | None = None,
     score_smoothing: float = 0.0,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] = {},
     warnings: Sequence[str] = (),
     replicates: int = 10_000,
-    seed: int = 0,
 ) -> Results:
-    """Compute all figures from the records of slices.
+    """Compute all figures from a table of slices, or from records of ``measure_slice``.
 
     Args:
-        slices (DataFrame | iterable): A table of slices, or records from
-            :func:`~cranium.evaluation.records.measure_slice`.
+        slices (DataFrame | iterable): Of which ``score_raw`` is smoothed here.
         leave_out (collection): Patients that the authors' Dice is also given without.
         operating_point (OperatingPoint, optional): Thresholds chosen on other patients.
-        score_smoothing (float): Standard deviation, in slices, of a Gaussian by which the raw
-            scores of a scan are smoothed. Defaults to 0: each slice by itself.
-        provenance (mapping, optional): Where model and data come from.
+        score_smoothing (float): See :func:`~cranium.evaluation.records.smooth_scores`.
+        provenance (mapping): Where model and data come from.
         warnings (sequence): Warnings to hand on.
         replicates (int): Draws of patients for the intervals. Defaults to 10,000.
-        seed (int): Seed of the draws. Defaults to 0.
-
-    Returns:
-        Results: Figures and all that belongs to them.
 
     Raises:
         CraniumError: If there are no slices, one is there twice, no pixel counts, or the operating
             point does not fit.
     """
-    cohort = Cohort(slice_table(slices, score_smoothing), replicates, seed)
+    cohort = Cohort(slice_table(slices, score_smoothing), replicates)
     if operating_point:
         check_operating_point(operating_point, cohort, score_smoothing)
     dropped = sorted(map(patient_name, leave_out))
     figures, failures = summarize(cohort, dropped, operating_point)
     options = {
         'replicates': replicates,
-        'seed': seed,
+        'seed': SEED,
         'interval': 'percentile bootstrap over patients, 95 %',
         'surface_tolerance': SURFACE_TOLERANCE,
         'distance_unit': cohort.unit,
         'lesion_iou': LESION_IOU,
-        'lesion_sizes_px': {
-            name: [low, high if high < math.inf else None]
-            for name, (low, high) in LESION_SIZES.items()
-        },
+        'lesion_sizes_px': LESION_SIZES_PX,
         'score': cohort.score_kind,
         'score_smoothing': score_smoothing,
         'left_out_patients': dropped,
@@ -133,7 +124,7 @@ def evaluate(
         used_operating_point=operating_point,
         options=options,
         warnings=[*warnings, *failures, *_warnings(cohort, figures, operating_point, dropped)],
-        provenance=dict(provenance or {}),
+        provenance=dict(provenance),
     )
 
 
@@ -142,13 +133,6 @@ def write_results(results: Results, folder: str | Path) -> None:
 
     An old summary goes first and the new one comes last and at once, so that a folder with a
     summary is a whole one.
-
-    Args:
-        results (Results): What an evaluation found.
-        folder (str | Path): Where to; made where it is missing.
-
-    Raises:
-        OSError: If it cannot be written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,43 +144,34 @@ def write_results(results: Results, folder: str | Path) -> None:
     for name in ('operating_point', 'used_operating_point'):
         summary[name] = summary[name] and asdict(summary[name])
     summary['figures'] = {name: asdict(figure) for name, figure in results.figures.items()}
-    text = json.dumps(_without_nan(summary), indent=2, ensure_ascii=False, allow_nan=False)
+    # JSON has no nan and no infinity: null.
+    summary = json.loads(json.dumps(summary), parse_constant=lambda name: None)
+    text = json.dumps(summary, indent=2, ensure_ascii=False)
     partial = folder / f'{SUMMARY}.part'
     partial.write_text(text + '\n', encoding='utf-8')
     partial.replace(folder / SUMMARY)
 
 
 def read_results(folder: str | Path) -> Results:
-    """Read back what :func:`write_results` wrote.
-
-    Args:
-        folder (str | Path): See :func:`find_results`.
-
-    Returns:
-        Results: What the evaluation found.
-
-    Raises:
-        OSError: If there are no such files.
-        CraniumError: If a file is not what was written; the message names it.
-    """
+    """Read back what :func:`write_results` wrote, from where :func:`find_results` finds it."""
     folder = find_results(folder)
     return Results(slices=read_slices(folder / SLICES), **read_summary(folder / SUMMARY))
 
 
+def describe_results(results: Results, folder: str | Path) -> str:
+    """The table of figures, the warnings, and where the files are: what a command prints."""
+    notes = [f'Note: {warning}' for warning in results.warnings]
+    return '\n'.join([format_table(results.figures), *notes, f'All figures are in {folder}'])
+
+
 def find_results(folder: str | Path) -> Path:
-    """Find the results of a run.
+    """Find the folder with the ``summary.json`` of a run: itself, or one of ``PLACES`` in it.
 
-    Args:
-        folder (str | Path): Folder with the files, or one with them in one of ``PLACES``.
-
-    Returns:
-        Path: The folder that holds ``summary.json``.
-
-    Raises:
-        CraniumError: If there is none, or more than one; the message names what there is.
+    A CraniumError names what there is if there are several.
     """
     folder = Path(folder)
-    found = [place for place in (folder, *(folder / p for p in PLACES)) if _has_summary(place)]
+    places = [folder, *(folder / place for place in PLACES)]
+    found = [place for place in places if (place / SUMMARY).is_file()]
     if found and (len(found) == 1 or found[0] == folder):
         return found[0]
     below = found or sorted(file.parent for file in folder.rglob(SUMMARY))
@@ -207,18 +182,7 @@ def find_results(folder: str | Path) -> Path:
 
 
 def read_summary(file: str | Path) -> dict[str, Any]:
-    """Read ``summary.json``, with its figures and operating points as objects, null as nan.
-
-    Args:
-        file (str | Path): The file.
-
-    Returns:
-        dict: What :class:`Results` holds besides its slices.
-
-    Raises:
-        OSError: If the file cannot be read.
-        CraniumError: If it is no such summary; the message names it.
-    """
+    """Read ``summary.json`` as what :class:`Results` holds besides its slices."""
     try:
         summary = json.loads(Path(file).read_text(encoding='utf-8'))
         used = summary['used_operating_point']
@@ -240,10 +204,6 @@ def read_operating_point(file: str | Path) -> OperatingPoint:
     """Read the thresholds that a run on validation patients chose, from its ``summary.json``."""
     point: OperatingPoint = read_summary(file)['operating_point']
     return point
-
-
-def _has_summary(folder: Path) -> bool:
-    return (folder / SUMMARY).is_file()
 
 
 def _warnings(
@@ -294,12 +254,3 @@ def _operating_point(values: Mapping[str, Any]) -> OperatingPoint:
 
 def _with_nan(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: math.nan if value is None else value for key, value in values.items()}
-
-
-def _without_nan(value: Any) -> Any:
-    """The value with None for nan, which JSON does not have."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

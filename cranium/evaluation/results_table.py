@@ -30,15 +30,7 @@ ABLATION = {
 
 
 class Row(NamedTuple):
-    """The two means of a row of a results table.
-
-    Attributes:
-        label (str): What the row is about.
-        miou (float): In percent.
-        mdice (float): In percent.
-        miou_decimals (int): Decimals that the mean IoU was rounded to. Defaults to 2.
-        mdice_decimals (int): Likewise of the mean Dice.
-    """
+    """The two means of a row of a results table, in percent, and the decimals that they have."""
 
     label: str
     miou: float
@@ -48,21 +40,19 @@ class Row(NamedTuple):
 
 
 def dice_range(miou: float) -> tuple[float, float]:
-    """The mean Dice that a mean IoU of two classes allows.
+    """The least and the largest mean Dice, 0 to 1, that a mean IoU of two classes allows.
 
     The Dice of a class is ``f(x) = 2 x / (1 + x)`` of its IoU. ``f`` is concave, so at a given
     mean IoU the mean Dice is largest where both classes have the same IoU, and smallest where
     they are as far apart as can be: the better class at 1, or the worse at 0.
-
-    Args:
-        miou (float): Mean IoU of two classes, 0 to 1.
-
-    Returns:
-        tuple[float, float]: Least and largest mean Dice, 0 to 1.
     """
+
+    def dice(iou: float) -> float:
+        return 2 * iou / (1 + iou)
+
     better = min(1.0, 2 * miou)
     worse = 2 * miou - better
-    return (_dice_of_iou(better) + _dice_of_iou(worse)) / 2, _dice_of_iou(miou)
+    return (dice(better) + dice(worse)) / 2, dice(miou)
 
 
 def contradiction(row: Row) -> str | None:
@@ -109,37 +99,20 @@ def format_ablation(runs: Mapping[str, Results]) -> str:
 
     The difference is of the authors' Dice by patient; its interval is over patients, and does not
     hold what another training would change.
-
-    Args:
-        runs (mapping): Two or more results by name.
-
-    Returns:
-        str: Lines without a final line break.
-
-    Raises:
-        CraniumError: If the runs were not tested on the same slices.
     """
     # Here, as scipy.stats takes half a second to import, and other tables do without.
     from cranium.evaluation.comparison import compare_runs
 
-    differences = [
-        f'{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]'
-        for found in compare_runs([run.slices for run in runs.values()])
-    ]
-    rows = [
-        [
-            name,
-            f'{run.figures["patient/authors_dice"].value:.3f}',
-            difference,
-            *(
-                format_estimate(run.figures[figure])
-                if '%' in column
-                else f'{run.figures[figure].value:.3f}'
-                for column, figure in ABLATION.items()
-            ),
+    differences = compare_runs([run.slices for run in runs.values()])
+    against = ['', *(f'{d.difference:+.3f} [{d.low:+.3f}, {d.high:+.3f}]' for d in differences)]
+    rows = []
+    for (name, run), difference in zip(runs.items(), against):
+        plain = {n: f'{figure.value:.3f}' for n, figure in run.figures.items()}
+        cells = [
+            format_estimate(run.figures[n]) if '%' in column else plain[n]
+            for column, n in ABLATION.items()
         ]
-        for (name, run), difference in zip(runs.items(), ['', *differences])
-    ]
+        rows.append([name, plain['patient/authors_dice'], difference, *cells])
     return markdown_table(['', 'Dice by patient', 'difference [95 %]', *ABLATION], rows)
 
 
@@ -151,14 +124,7 @@ def row_of(run: Results) -> Row:
 
 
 def read_rows(lines: Iterable[str]) -> list[Row]:
-    """Find the rows of Markdown tables that have the columns mIoU and mDice.
-
-    Args:
-        lines (iterable): Lines of a Markdown text.
-
-    Returns:
-        list[Row]: The rows, named by their other cells; without those that hold no numbers.
-    """
+    """Find the rows, named by their other cells, of Markdown tables with both means in numbers."""
     rows: list[Row] = []
     header: Sequence[str] = ()
     for line in lines:
@@ -179,7 +145,3 @@ def read_rows(lines: Iterable[str]) -> list[Row]:
 
 
 _NUMBER = re.compile(r'\**(?P<value>\d+(?:\.(?P<decimals>\d+))?)\s*%?\**')
-
-
-def _dice_of_iou(iou: float) -> float:
-    return 2 * iou / (1 + iou)

@@ -5,7 +5,7 @@ them twice and others not at all is to weight them with whole numbers. Every sta
 an array of weights, float64 of shape (R, P) with one row per draw and one column per patient, and
 computes all draws at once, float64 of shape (R,). The first row is all ones: the statistic of the
 patients as they are. The values of patients or slices, of shape (n,), come with ``owner``, the
-index of the patient of each.
+index of the patient of each. What is undefined in a draw is nan.
 
 B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile
 intervals); C. A. Field and A. H. Welsh, J R Stat Soc B 69(3):369-390, 2007,
@@ -20,33 +20,23 @@ Owner = NDArray[np.intp]
 
 # Draws that are worked on together where a draw takes an array of its own; bounds the memory.
 CHUNK = 1000
+SEED = 0
 
 
-def patient_weights(num_patients: int, replicates: int = 10_000, seed: int = 0) -> FloatArray:
-    """How often each patient is drawn.
-
-    Args:
-        num_patients (int): Patients.
-        replicates (int): Draws, with replacement, of as many patients. Defaults to 10,000.
-        seed (int): Seed. Defaults to 0.
-
-    Returns:
-        ndarray: float64 of shape (1 + replicates, num_patients), whole numbers; the first row is
-        all ones.
-    """
+def patient_weights(num_patients: int, replicates: int = 10_000, seed: int = SEED) -> FloatArray:
+    """How often each patient is drawn, float64 of shape (1 + replicates, num_patients)."""
     weights = np.ones((1 + replicates, num_patients))
-    if num_patients:
-        chances = np.full(num_patients, 1 / num_patients)
-        weights[1:] = np.random.default_rng(seed).multinomial(num_patients, chances, replicates)
+    chances = np.full(num_patients, 1 / num_patients)
+    weights[1:] = np.random.default_rng(seed).multinomial(num_patients, chances, replicates)
     return weights
 
 
-def interval(replicates: FloatArray, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of draws, undefined ones (nan) left out; nan where none is left."""
+def interval(replicates: FloatArray) -> tuple[float, float]:
+    """95 % percentile interval of draws, undefined ones left out; nan where none is left."""
     defined = replicates[~np.isnan(replicates)]
     if not len(defined):
         return np.nan, np.nan
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(defined, [(1 - 0.95) / 2, (1 + 0.95) / 2])
     return float(low), float(high)
 
 
@@ -65,17 +55,16 @@ def weighted_ratio(
 
 
 def weighted_mean(weights: FloatArray, values: FloatArray, owner: Owner) -> FloatArray:
-    """Mean of values, undefined ones (nan) left out; nan where none is left."""
-    values, owner = _defined(values, owner)
-    sums = patient_sums(values, owner, weights.shape[1])
-    counts = patient_sums(np.ones(len(values)), owner, weights.shape[1])
+    """Mean of values, undefined ones (nan) left out."""
+    defined = ~np.isnan(values)
+    sums = patient_sums(values[defined], owner[defined], weights.shape[1])
+    counts = patient_sums(defined, owner, weights.shape[1])
     return weighted_ratio(weights, sums, counts)
 
 
 def weighted_median(weights: FloatArray, values: FloatArray, owner: Owner) -> FloatArray:
-    """Median of values, undefined ones (nan) left out; nan where none is left."""
-    values, owner = _defined(values, owner)
-    order = np.argsort(values)
+    """Median of values, undefined ones (nan) left out."""
+    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # nan come last
     values, owner = values[order], owner[order]
     medians = np.full(len(weights), np.nan)
     if not len(values):
@@ -119,9 +108,9 @@ def weighted_average_precision(
     """Area under the precision-recall curve, as a sum of steps and not of trapezoids.
 
     J. Davis and M. Goadrich, ICML 2006, doi:10.1145/1143844.1143874, on why not trapezoids. Its
-    chance level is the prevalence, so compare it only within one set of cases. Sensitivity rises at
-    scores of positives only, so precision is needed at those alone; there the positives and the
-    cases in all that reach the score are sums over patients. nan where a class is missing.
+    chance level is the prevalence. Sensitivity rises at scores of positives only, so precision is
+    needed at those alone; there the positives and the cases in all that reach the score are sums
+    over patients. nan where a class is missing.
     """
     of_patient = np.eye(weights.shape[1])[owner]
     thresholds = np.unique(score[truth])
@@ -141,8 +130,3 @@ def weighted_average_precision(
         total = gained.sum(axis=1) / np.maximum(drawn_positives, 1)
         results[start : start + CHUNK] = np.where(undefined, np.nan, total)
     return results
-
-
-def _defined(values: FloatArray, owner: Owner) -> tuple[FloatArray, Owner]:
-    defined = ~np.isnan(values)
-    return values[defined], owner[defined]

@@ -1,30 +1,6 @@
 """The figures of a run: each an estimate under a name ``level/measure``.
 
-=================================================== ===============================================
-``pixel/{iou,dice,acc}_{background,hemorrhage}``,   all pixels of the data set taken together, 0 to
-``pixel/precision_hemorrhage``                      1; ``acc`` of the background is the specificity
-``aAcc``, ``mIoU``, ``mAcc``, ``mDice``             the same as mmseg's IoUMetric gives it, in
-                                                    percent (not rounded); a class in neither truth
-                                                    nor prediction stays out of the means
-``slice/{dice,iou,precision,sensitivity,assd,``     over the slices with hemorrhage
-``hd95,nsd}_{mean,median}``
-``slice/specificity_mean``                          over the slices without
-``patient/authors_dice``,                           mean over a patient's hemorrhage slices, then
-``patient/authors_dice_without_<patients>``         over patients
-``patient/volume_dice_{mean,median}``               all pixels of a patient taken together
-``patient/volume_error``, ``..._absolute``          predicted minus true pixels, mean over patients;
-                                                    ``_ml`` where the spacing is known
-``detection/{slice,patient}_{auc,                   by the score, which is nan where only some
-average_precision}``                                slices have one
-``detection/{slice,patient}_{sensitivity,           positive is what reaches the operating point;
-specificity}``                                      with ``_mask``, what has a predicted pixel
-``lesion/{sensitivity,precision,                    connected components of a slice, in all and
-false_positives_per_slice,                          ``_{small,medium,large}``: by the true lesion
-false_positives_per_patient}``                      for the sensitivity, else by the predicted one
-``type/<type>_{dice_mean,sensitivity}``             hemorrhage slices by type of the diagnosis; with
-                                                    several types a slice counts for each
-``calibration/expected_error``                      of the probabilities of all pixels
-=================================================== ===============================================
+What each of them is, and which one to quote for what, is in ``docs/evaluation.md``.
 """
 
 import logging
@@ -44,7 +20,8 @@ from cranium.evaluation.records import UNKNOWN
 from cranium.slices import HEMORRHAGE_TYPES, join_types, split_types
 
 # In pixels; terciles of the 325 lesions in the masks of 66 ct-ich patients are 622 and 1922.
-LESION_SIZES = {'small': (0, 500), 'medium': (500, 2000), 'large': (2000, math.inf)}
+LESION_SIZES_PX = [500, 2000]
+SIZES = ('small', 'medium', 'large')
 
 Figures = dict[str, Estimate]
 _AVERAGES = {'mean': statistics.weighted_mean, 'median': statistics.weighted_median}
@@ -80,30 +57,18 @@ def choose_operating_point(cohort: Cohort, score_smoothing: float = 0.0) -> Oper
     )
 
 
-def check_operating_point(
-    point: OperatingPoint, cohort: Cohort, score_smoothing: float = 0.0
-) -> None:
-    """Refuse thresholds that do not fit a cohort.
-
-    Args:
-        point (OperatingPoint): Thresholds.
-        cohort (Cohort): The slices that they are to be used on.
-        score_smoothing (float): How their scores were smoothed. Defaults to 0.
-
-    Raises:
-        CraniumError: If the thresholds are undefined, were chosen on one of the patients, or for
-            scores of another kind.
-    """
+def check_operating_point(point: OperatingPoint, cohort: Cohort, score_smoothing: float) -> None:
+    """Refuse thresholds that are undefined, of other scores, or chosen on a tested patient."""
     shared = sorted(set(point.patients) & set(cohort.patients.tolist()))
     problems = {
         'is undefined: among the patients that it was to be chosen on, all or none have '
         'hemorrhage, or some have no score; choose it on others': (
             math.isnan(point.slice) or math.isnan(point.patient)
         ),
-        f'is a threshold for the {point.score}, but the slices are scored by {cohort.score_kind}; '
-        'choose it on scores of the same kind': point.score != cohort.score_kind,
-        f'is a threshold for scores with score_smoothing={point.score_smoothing:g}, but here it is '
-        f'{score_smoothing:g}; use the same': point.score_smoothing != score_smoothing,
+        f'is for {point.score} with score_smoothing={point.score_smoothing:g}, but here scores are '
+        f'{cohort.score_kind} with {score_smoothing:g}; use the same': (
+            (point.score, point.score_smoothing) != (cohort.score_kind, score_smoothing)
+        ),
         f'was chosen on patients that are tested here ({", ".join(shared[:5])}); choose it on '
         'validation patients only': shared,
     }
@@ -121,28 +86,27 @@ def summarize(
 
     Args:
         cohort (Cohort): The measured slices.
-        leave_out (collection): Patients that the authors' Dice is also given without, such as
-            ``('070',)``. Defaults to none.
+        leave_out (collection): Patients that the authors' Dice is also given without.
         operating_point (OperatingPoint, optional): Thresholds chosen on other patients.
 
     Returns:
         tuple[dict, list]: Estimates by name, and warnings of what could not be computed: a defect
         in one group of figures must cost neither the others nor a training.
     """
-    groups: dict[str, Callable[[Cohort], Figures]] = {
-        'pixels': pixel_figures,
-        'slices': slice_figures,
-        'patients': partial(patient_figures, leave_out=leave_out),
-        'detection': partial(detection_figures, operating_point=operating_point),
-        'lesions': lesion_figures,
-        'types': type_figures,
-        'calibration': calibration_figures,
+    groups: dict[str, Callable[[], Figures]] = {
+        'pixels': lambda: pixel_figures(cohort),
+        'slices': lambda: slice_figures(cohort),
+        'patients': lambda: patient_figures(cohort, leave_out),
+        'detection': lambda: detection_figures(cohort, operating_point),
+        'lesions': lambda: lesion_figures(cohort),
+        'types': lambda: type_figures(cohort),
+        'calibration': lambda: calibration_figures(cohort),
     }
     figures: Figures = {}
     warnings = []
     for name, compute in groups.items():
         try:
-            figures |= compute(cohort)
+            figures |= compute()
         except Exception as error:
             logging.getLogger(__name__).exception('figures of %s', name)
             warnings.append(f'The figures of {name} could not be computed ({error!r}).')
@@ -154,7 +118,10 @@ def pixel_figures(cohort: Cohort) -> Figures:
     tp, fp, fn, tn = map(cohort.sums, (cohort.tp, cohort.fp, cohort.fn, cohort.tn))
     num_slices = len(cohort.slices)
     figures: Figures = {}
-    draws: dict[str, list[FloatArray]] = {'mIoU': [], 'mAcc': [], 'mDice': []}
+    draws: dict[str, dict[str, FloatArray]] = {
+        'aAcc': {'': statistics.weighted_ratio(cohort.weights, tp + tn, tp + fp + fn + tn)},
+        **{mean: {} for mean in ('mIoU', 'mAcc', 'mDice')},
+    }
     for name, hit, false, missed in (('background', tn, fn, fp), ('hemorrhage', tp, fp, fn)):
         for mean, top, bottom in (
             ('mIoU', hit, hit + false + missed),
@@ -163,11 +130,11 @@ def pixel_figures(cohort: Cohort) -> Figures:
         ):
             key = f'pixel/{mean[1:].lower()}_{name}'
             figures[key] = cohort.ratio(top, bottom, num_slices, 'slices')
-            draws[mean].append(statistics.weighted_ratio(cohort.weights, top, bottom))
+            draws[mean][name] = statistics.weighted_ratio(cohort.weights, top, bottom)
     figures['pixel/precision_hemorrhage'] = cohort.ratio(tp, tp + fp, num_slices, 'slices')
-    right = statistics.weighted_ratio(cohort.weights, tp + tn, tp + fp + fn + tn)
-    for name, of_classes in {'aAcc': [right], **draws}.items():
-        percent = 100 * _mean_of_defined(of_classes)
+    for name, of_classes in draws.items():
+        # Like mmseg, over the classes that are in the truth or in the prediction.
+        percent = 100 * pd.DataFrame(of_classes).mean(axis='columns').to_numpy()
         figures[name] = cohort.estimate(percent, num_slices, 'slices', '%')
     return figures
 
@@ -175,10 +142,9 @@ def pixel_figures(cohort: Cohort) -> Figures:
 def slice_figures(cohort: Cohort) -> Figures:
     """Mean and median over the slices that hold hemorrhage, and the specificity of the others."""
     bleeding = cohort.hemorrhage
-    units = {'dice': '', 'iou': '', 'sensitivity': '', 'precision': ''}
-    units |= {'assd': cohort.unit, 'hd95': cohort.unit, 'nsd': ''}
     figures: Figures = {}
-    for name, unit in units.items():
+    for name in ('dice', 'iou', 'sensitivity', 'precision', 'assd', 'hd95', 'nsd'):
+        unit = cohort.unit if name in ('assd', 'hd95') else ''
         values = cohort.slices[name].to_numpy(float)[bleeding]
         left_out = {'no hemorrhage': (~bleeding).sum(), 'nothing predicted': np.isnan(values).sum()}
         for kind, average in _AVERAGES.items():
@@ -186,9 +152,8 @@ def slice_figures(cohort: Cohort) -> Figures:
                 values, cohort.owner[bleeding], 'slices', unit, left_out, average
             )
     specificity = cohort.slices['specificity'].to_numpy(float)[~bleeding]
-    left_out = {'hemorrhage': bleeding.sum(), 'all ignored': np.isnan(specificity).sum()}
     figures['slice/specificity_mean'] = cohort.mean(
-        specificity, cohort.owner[~bleeding], 'slices', '', left_out
+        specificity, cohort.owner[~bleeding], 'slices', '', {'hemorrhage': bleeding.sum()}
     )
     return figures
 
@@ -198,7 +163,8 @@ def patient_figures(cohort: Cohort, leave_out: Collection[str] = ()) -> Figures:
     bleeding = cohort.patient_hemorrhage
     mean = partial(cohort.mean, owner=np.arange(len(cohort.patients)), of='patients')
     healthy = {'no hemorrhage': (~bleeding).sum()}
-    authors, volume_dice = cohort.patient_dice().values()
+    dice = cohort.patient_dice()
+    authors = dice['authors_dice']
     figures = {'patient/authors_dice': mean(authors, left_out=healthy)}
     if dropped := sorted(set(leave_out) & set(cohort.patients[bleeding].tolist())):
         figures[f'patient/authors_dice_without_{"_".join(dropped)}'] = mean(
@@ -207,40 +173,37 @@ def patient_figures(cohort: Cohort, leave_out: Collection[str] = ()) -> Figures:
         )
     for kind, average in _AVERAGES.items():
         figures[f'patient/volume_dice_{kind}'] = mean(
-            volume_dice, left_out=healthy, statistic=average
+            dice['volume_dice'], left_out=healthy, statistic=average
         )
-    volume = cohort.slices['pixel_volume'].to_numpy(float)
-    errors = {'px': cohort.sums(cohort.fp - cohort.fn)}
-    if not np.isnan(volume).all():
-        errors['ml'] = cohort.sums((cohort.fp - cohort.fn) * volume)
-    for unit, error in errors.items():
-        left_out = {'volume of a pixel unknown': np.isnan(error).sum()}
-        for name, values in (('', error), ('_absolute', abs(error))):
-            key = f'patient/volume_error{name}' + ('_ml' if unit == 'ml' else '')
-            figures[key] = mean(values, unit=unit, left_out=left_out)
+    error = cohort.fp - cohort.fn
+    volumes = {
+        ('', 'px'): error,
+        ('_ml', 'ml'): error * cohort.slices['pixel_volume'].to_numpy(float),
+    }
+    for (suffix, unit), of_slices in volumes.items():
+        errors = cohort.sums(of_slices)
+        if not np.isnan(errors).all():
+            left_out = {'volume of a pixel unknown': np.isnan(errors).sum()}
+            for name, values in (('', errors), ('_absolute', abs(errors))):
+                key = f'patient/volume_error{name}{suffix}'
+                figures[key] = mean(values, unit=unit, left_out=left_out)
     return figures
 
 
 def detection_figures(cohort: Cohort, operating_point: OperatingPoint | None = None) -> Figures:
     """How well slices and patients with hemorrhage are told from those without."""
-    of_patients = (
-        cohort.patient_hemorrhage,
-        cohort.patient_score,
-        cohort.sums(cohort.predicted) > 0,
-        np.arange(len(cohort.patients)),
-    )
-    of_slices = (cohort.hemorrhage, cohort.score, cohort.predicted, cohort.owner)
+    slices = (cohort.hemorrhage, cohort.score, cohort.predicted, cohort.owner)
+    masked_patients, each = cohort.sums(cohort.predicted) > 0, np.arange(len(cohort.patients))
+    patients = (cohort.patient_hemorrhage, cohort.patient_score, masked_patients, each)
     figures: Figures = {}
-    for level, (truth, score, masked, owner) in {
-        'slice': of_slices,
-        'patient': of_patients,
-    }.items():
+    for level, (truth, score, masked, owner) in {'slice': slices, 'patient': patients}.items():
         of, unscored = f'{level}s', np.isnan(score)
         missing = {'without a score, so undefined': unscored.sum()}
-        for name, area in (
-            ('auc', statistics.weighted_auc),
-            ('average_precision', statistics.weighted_average_precision),
-        ):
+        areas = {
+            'auc': statistics.weighted_auc,
+            'average_precision': statistics.weighted_average_precision,
+        }
+        for name, area in areas.items():
             draws = area(cohort.weights, truth, np.nan_to_num(score), owner)
             draws[:] = np.where(unscored.any(), np.nan, draws)
             figures[f'detection/{level}_{name}'] = cohort.estimate(
@@ -251,10 +214,8 @@ def detection_figures(cohort: Cohort, operating_point: OperatingPoint | None = N
             reached = score >= getattr(operating_point, level)
             rules[''] = np.where(unscored.any(), np.nan, reached)
         for suffix, called in rules.items():
-            for name, group, hit in (
-                ('sensitivity', truth, called),
-                ('specificity', ~truth, 1 - called),
-            ):
+            hits = {'sensitivity': (truth, called), 'specificity': (~truth, 1 - called)}
+            for name, (group, hit) in hits.items():
                 figures[f'detection/{level}_{name}{suffix}'] = cohort.mean(
                     hit[group], owner[group], of, left_out={} if suffix else missing
                 )
@@ -268,10 +229,10 @@ def lesion_figures(cohort: Cohort) -> Figures:
     num_slices, num_patients = len(cohort.slices), len(cohort.patients)
     slices_of_each = cohort.sums(np.ones(num_slices))
     figures: Figures = {}
-    for size, (low, high) in {'': (0, math.inf), **LESION_SIZES}.items():
+    for level, size in enumerate(('', *SIZES), -1):
         suffix = size and f'_{size}'
-        true = (true_sizes >= low) & (true_sizes < high)
-        some = (sizes >= low) & (sizes < high)
+        true = (np.digitize(true_sizes, LESION_SIZES_PX) == level) | (size == '')
+        some = (np.digitize(sizes, LESION_SIZES_PX) == level) | (size == '')
         wrong = statistics.patient_sums(1 - right[some], owner[some], num_patients)
         figures |= {
             f'lesion/sensitivity{suffix}': cohort.mean(found[true], true_owner[true], 'lesions'),
@@ -346,12 +307,3 @@ def patient_table(cohort: Cohort) -> pd.DataFrame:
     table['volume_error_ml'] = cohort.sums((fp - fn) * slices['pixel_volume'])
     first = ['patient', 'types']
     return table[[*first, *(name for name in table if name not in first)]]
-
-
-def _mean_of_defined(values: list[FloatArray]) -> FloatArray:
-    """``np.nanmean`` over classes, without its warning where all are nan."""
-    stacked = np.stack(values)
-    defined = ~np.isnan(stacked)
-    count = defined.sum(axis=0)
-    total = np.where(defined, stacked, 0).sum(axis=0)
-    return np.where(count == 0, np.nan, total / np.maximum(count, 1))

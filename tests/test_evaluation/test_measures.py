@@ -25,8 +25,8 @@ def test_importing_the_measures_needs_no_torch():
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0
 
 
-def count(truth, prediction, **options):
-    return measures.count_pixels(*measures.binary_masks(truth, prediction, **options))
+def count(truth, prediction):
+    return measures.count_pixels(*measures.binary_masks(truth, prediction))
 
 
 class TestCounts:
@@ -40,10 +40,6 @@ class TestCounts:
         truth[0, 3] = truth[1, 1] = 255
         assert count(truth, PREDICTION) == (2, 0, 1, 7)
         assert count(np.full((3, 4), 255), PREDICTION) == (0, 0, 0, 0)
-
-    def test_a_class_can_be_ignored(self):
-        assert count(TRUTH, PREDICTION, ignore_index=0) == (2, 0, 2, 0)
-        assert count(TRUTH, PREDICTION, ignore_index=1) == (0, 1, 0, 7)
 
     @pytest.mark.parametrize('label', [2, 128, -1, 0.7, np.nan])
     def test_unknown_labels(self, label):

@@ -9,23 +9,17 @@ from cranium.evaluation import provenance
 
 @pytest.fixture
 def tree(tmp_path):
-    for split, patients in {'train': ('049', '050'), 'val': ('051',), 'test': ('052',)}.items():
-        folder = tmp_path / 'images' / split
-        folder.mkdir(parents=True)
-        for patient in patients:
-            (folder / f'{patient}_001.png').touch()
     (tmp_path / 'splits.json').write_text('{"protocol": "patient"}')
     return tmp_path
 
 
-def config(tree, test='val', **train):
-    def loader(split, **more):
+def config(tree, test='val'):
+    def loader(split):
         where = {'data_root': str(tree), 'data_prefix': {'img_path': f'images/{split}'}}
-        return {'dataset': {**where, **more}}
+        return {'dataset': {'type': 'RepeatDataset', 'dataset': where}}
 
     return {
         'work_dir': 'work_dirs/unet',
-        'train_dataloader': loader('train', **train),
         'val_dataloader': loader('val'),
         'test_dataloader': loader(test),
     }
@@ -45,22 +39,22 @@ def test_versions_leave_out_what_is_not_installed(monkeypatch):
 def test_unseen_patients(tree):
     about = provenance.describe_run(config(tree), {'051'}, {'training_patients': ['049', '050']})
     assert about['trained_on'] == [] and about['protocol'] == 'patient'
-    assert about['trained_on_by'] == 'checkpoint' and about['experiment']['name'] == 'unet'
+    assert about['data'] == str(tree / 'images/val') and about['experiment']['name'] == 'unet'
     assert provenance.warnings(about) == []
 
 
-def test_the_checkpoint_knows_better_than_the_config(tree):
+def test_tested_on_training_patients(tree):
     about = provenance.describe_run(config(tree), {'049', '051'}, {'training_patients': ['051']})
     assert about['trained_on'] == ['051']
     assert '1 of the tested patients were also trained on (051)' in provenance.warnings(about)[0]
 
 
-def test_an_older_checkpoint_leaves_it_to_the_config_and_says_so(tree):
-    for training in (None, {'version': '0.1'}):
-        about = provenance.describe_run(config(tree), {'051'}, training)
-        assert about['trained_on'] == [] and about['trained_on_by'] == 'config'
-        (warning,) = provenance.warnings(about)
-        assert warning.startswith('The checkpoint does not name its training patients')
+@pytest.mark.parametrize('training', [None, {'version': '0.1'}])
+def test_unknown_is_none_and_not_empty(tree, training):
+    about = provenance.describe_run(config(tree), {'051'}, training)
+    assert about['trained_on'] is None
+    (warning,) = provenance.warnings(about)
+    assert 'could not be told: the checkpoint does not name its training patients' in warning
 
 
 def test_what_the_checkpoint_is_of_is_kept(tree):
@@ -85,44 +79,6 @@ def test_what_a_results_table_says_of_an_experiment():
     assert (sized['backbone'], sized['crop_size']) == (None, '64x64')
     aligned = provenance.describe_run(config | {'align': {'size': (192, 160)}}, ())
     assert aligned['experiment']['crop_size'] == '192x160'
-
-
-def test_tested_on_training_patients(tree):
-    about = provenance.describe_run(config(tree), {'050', '051'})
-    assert about['trained_on'] == ['050']
-    assert '1 of the tested patients were also trained on (050)' in provenance.warnings(about)[1]
-
-
-def test_only_the_patients_that_were_chosen_are_trained_on(tree):
-    about = provenance.describe_run(config(tree, patients=['049']), {'050'})
-    assert about['trained_on'] == []
-
-
-@pytest.mark.parametrize('patients', [[49], ['49'], ['049'], 49])
-def test_patients_are_chosen_by_number_or_name(tree, patients):
-    about = provenance.describe_run(config(tree, patients=patients), {'049', '050'})
-    assert about['trained_on'] == ['049']
-
-
-def test_a_data_set_of_the_whole_tree(tree):
-    whole = config(tree, patients=['050', '051'])
-    whole['train_dataloader']['dataset']['data_prefix']['img_path'] = 'images'
-    assert provenance.describe_run(whole, {'049', '051'})['trained_on'] == ['051']
-
-
-def test_a_wrapped_data_set_is_looked_into(tree):
-    wrapped = config(tree)
-    wrapped['train_dataloader'] = {
-        'dataset': {'type': 'RepeatDataset', 'dataset': wrapped['train_dataloader']['dataset']}
-    }
-    assert provenance.describe_run(wrapped, {'049'})['trained_on'] == ['049']
-
-
-@pytest.mark.parametrize('train', [{'ann_file': 'x.txt'}, {'data_root': 'nowhere'}])
-def test_unknown_is_none_and_not_empty(tree, train):
-    about = provenance.describe_run(config(tree, **train), {'049'})
-    assert about['trained_on'] is None
-    assert any('could not be told' in warning for warning in provenance.warnings(about))
 
 
 def test_a_checkpoint_chosen_on_the_tested_data(tree):

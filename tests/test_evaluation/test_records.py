@@ -54,11 +54,6 @@ class TestMeasureSlice:
         gaps = np.array(record['calibration_gaps'].split(), float)
         assert gaps.sum() == pytest.approx(6 * 0.9 - 6)
 
-    def test_hemorrhage_can_be_what_is_ignored(self):
-        record = measure(ignore_index=1)
-        assert [record[name] for name in ('tp', 'fp', 'fn', 'tn')] == [0, 3, 0, 39]
-        assert record['true_lesions'] == ''
-
     def test_the_score_is_the_log_odds_of_the_highest_probability(self):
         probability = np.zeros(TRUTH.shape)
         probability[4, 4] = 0.75

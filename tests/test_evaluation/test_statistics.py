@@ -86,9 +86,6 @@ class TestPatientWeights:
         first, again, other = (statistics.patient_weights(5, 50, seed) for seed in (3, 3, 4))
         assert np.array_equal(first, again) and not np.array_equal(first, other)
 
-    def test_no_patients(self):
-        assert statistics.patient_weights(0, 3).shape == (4, 0)
-
 
 class TestInterval:
     def test_literal(self):

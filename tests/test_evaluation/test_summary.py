@@ -240,9 +240,12 @@ class TestOperatingPoint:
         ('changes', 'message'),
         [
             ({'patients': ('050', '060')}, r'tested here \(050\)'),
-            ({'score': 'area'}, 'scored by log-odds'),
+            ({'score': 'area'}, 'is for area .* scores are log-odds'),
             ({'slice': math.nan}, 'all or none have hemorrhage'),
-            ({'score_smoothing': 1.5}, r'score_smoothing=1\.5, but here it is 0'),
+            (
+                {'score_smoothing': 1.5},
+                r'score_smoothing=1\.5, but here scores are log-odds with 0',
+            ),
         ],
     )
     def test_one_that_does_not_fit(self, changes, message):
