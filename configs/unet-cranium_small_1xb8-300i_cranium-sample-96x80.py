@@ -11,15 +11,7 @@ val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader
 
 max_iters = 300
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, begin=0, end=_base_.warmup, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=1e-6,
-        begin=_base_.warmup,
-        end=max_iters,
-        by_epoch=False,
-    ),
-]
+linear, cosine = _base_.param_scheduler
+param_scheduler = [linear, dict(cosine, end=max_iters)]
 train_cfg = dict(max_iters=max_iters, val_interval=100)
 default_hooks = dict(logger=dict(interval=25), checkpoint=dict(interval=max_iters))

@@ -2,17 +2,13 @@
 # Prepare: cranium prepare --window hu
 _base_ = './cranium_aligned-192x160.py'
 
-align = dict(type='AlignHead', size=(384, 320), pixel_mm=0.522)
-load_scan = dict(type='LoadScan', neighbors=1, shrink=1)
-train_load = [dict(**load_scan, cache_slices=256), _base_.load_mask]  # 430 MB for each worker
-train_pipeline = [
-    _base_.paste,
-    dict(**align, **_base_.augment),
-    _base_.distort,
-    _base_.window,
-    _base_.pack,
+changed = dict(AlignHead=dict(size=(384, 320), pixel_mm=0.522), LoadScan=dict(shrink=1))
+train_load = [
+    dict(_base_.load_scan, shrink=1, cache_slices=256),  # 430 MB for each worker
+    _base_.load_mask,
 ]
-test_pipeline = [load_scan, align, _base_.window, dict(type='LoadMask'), _base_.pack]
+train_pipeline = [dict(step, **changed.get(step.type, {})) for step in _base_.train_pipeline]
+test_pipeline = [dict(step, **changed.get(step.type, {})) for step in _base_.test_pipeline]
 train_dataloader = dict(
     batch_size=16, num_workers=8, dataset=dict(load=train_load, pipeline=train_pipeline)
 )
