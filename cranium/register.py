@@ -2,11 +2,9 @@
 
 # isort: off
 import cranium.engine  # before anything of mmseg
-import cranium.engine.cpu_bfloat16
 import cranium.engine.hooks
 import cranium.engine.loops
-import cranium.engine.tta
-import cranium.engine.visualizer
+import cranium.engine.options
 import cranium.datasets
 import cranium.evaluation.hemorrhage_metric
 import cranium.models

@@ -14,15 +14,13 @@ FORMATS = ('text', 'markdown', 'json', 'figure')
 @click.option(
     '--mask-threshold',
     type=click.IntRange(0, 254),
-    default=127,
-    show_default=True,
-    help='Mask pixels above it are hemorrhage; 254 is what the predecessor used.',
+    help="Mask pixels above it are hemorrhage; the predecessor used 254.  [default: a tree's, 127]",
 )
 @click.option('--format', 'kind', type=click.Choice(FORMATS), default='text', show_default=True)
 @click.option('--out', type=PATH, help='File to write, needed for a figure; default: print.')
 @click.option('--jobs', type=int, help='Processes; default: one per core.')
 def command(
-    source: Path, mask_threshold: int, kind: str, out: Path | None, jobs: int | None
+    source: Path, mask_threshold: int | None, kind: str, out: Path | None, jobs: int | None
 ) -> None:
     """Describe a data set, raw or prepared.
 

@@ -13,7 +13,6 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -96,38 +95,23 @@ def fold_config(
     return config
 
 
-@dataclass(frozen=True)
 class Fold:
-    """The training of a fold in ``config.work_dir``, and its test in ``test`` below.
+    """The training and the test of a fold.
 
-    The config that anybody can run again is written beside it, ``fold_1.py`` beside ``fold_1``.
-    ``launcher`` are the arguments by which mim starts several processes.
+    Args:
+        config (Config): See :func:`fold_config`.
+        launcher (Sequence[str]): Arguments by which mim starts several processes.
     """
 
-    config: Config
-    launcher: tuple[str, ...] = ()
-
-    @property
-    def folder(self) -> Path:
-        """The work directory of the training."""
-        return Path(self.config.work_dir)
-
-    @property
-    def config_file(self) -> Path:
-        """The config by which the fold is run."""
-        return self.folder.with_suffix('.py')
-
-    @property
-    def results(self) -> Path:
-        """The folder of the results."""
-        return self.folder / 'test' / 'evaluation'
-
-    @property
-    def final_checkpoint(self) -> Path:
-        """The checkpoint at the end of the schedule."""
-        end = self.config.train_cfg
+    def __init__(self, config: Config, launcher: Sequence[str] = ()) -> None:
+        self.config, self.launcher = config, launcher
+        self.folder = Path(config.work_dir)  # of the training; the test writes into `test` below
+        self.results = self.folder / 'test' / 'evaluation'
+        # `fold_1.py` beside `fold_1`: anybody can run the fold again by it.
+        self.config_file = self.folder.with_suffix('.py')
+        end = config.train_cfg
         name = f'iter_{end.max_iters}' if 'max_iters' in end else f'epoch_{end.max_epochs}'
-        return self.folder / f'{name}.pth'
+        self.final_checkpoint = self.folder / f'{name}.pth'
 
     @property
     def last_checkpoint(self) -> Path | None:

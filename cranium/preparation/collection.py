@@ -46,21 +46,30 @@ class Collection:
     prepared: bool
 
 
-def open_collection(path: Path, mask_threshold: int = MASK_THRESHOLD) -> Collection:
+def open_collection(path: Path, mask_threshold: int | None = None) -> Collection:
     """Open a prepared tree, or find a raw download; a folder that holds both counts as prepared.
+
+    Mask pixels above the threshold are hemorrhage; by default it is the tree's, or 127.
 
     Raises:
         CraniumError: Neither, or a tree that was prepared with another threshold.
     """
     prepared = (path / MANIFEST).exists()
-    source, slices = _prepared(path, mask_threshold) if prepared else _raw(path)
+    if prepared:
+        used = read_dataset_json(path)['options']['mask_threshold']
+        if mask_threshold not in (None, used):
+            msg = f'{path}: prepared with mask threshold {used}, not {mask_threshold}'
+            raise CraniumError(f'{msg}; use --source {_raw_download(path)}')
+        mask_threshold = used
+    source, slices = _prepared(path) if prepared else _raw(path)
     slices.index = pd.Index(map(slice_name, slices['patient'], slices['slice']))
     cases = cases_of(slices)
     folds, protocol = [], ''
     with nullcontext() if prepared else suppress(CraniumError):  # not the authors' patients
         splits = read_splits(path / SPLITS) if prepared else make_splits(cases, 'authors')
         folds, protocol = splits.describe(cases), splits.protocol
-    return Collection(source, slices, folds, protocol, mask_threshold, prepared)
+    threshold = MASK_THRESHOLD if mask_threshold is None else mask_threshold
+    return Collection(source, slices, folds, protocol, threshold, prepared)
 
 
 def cases_of(slices: pd.DataFrame) -> list[Case]:
@@ -68,11 +77,7 @@ def cases_of(slices: pd.DataFrame) -> list[Case]:
     return list(map(Case, slices['patient'], slices.index, slices['label'] == MASKED))
 
 
-def _prepared(path: Path, mask_threshold: int) -> tuple[Source, pd.DataFrame]:
-    used = read_dataset_json(path)['options']['mask_threshold']
-    if used != mask_threshold:
-        msg = f'{path}: prepared with mask threshold {used}, not {mask_threshold}'
-        raise CraniumError(f'{msg}; use --source {_raw_download(path)}')
+def _prepared(path: Path) -> tuple[Source, pd.DataFrame]:
     rows = read_manifest(path)
     rows = rows[rows['image'] != '']
     return FolderSource(path), rows.assign(mask=rows['image'].map(mask_path), bone='')

@@ -189,10 +189,9 @@ def test_what_is_left_to_do(make, tmp_path):
 
 
 def test_the_end_of_a_schedule_in_epochs(make):
-    fold = make()
-    del fold.config.train_cfg['max_iters']
-    fold.config.train_cfg.max_epochs = 3
-    assert fold.final_checkpoint.name == 'epoch_3.pth'
+    config = make().config
+    config.train_cfg = dict(max_epochs=3)
+    assert Fold(config).final_checkpoint.name == 'epoch_3.pth'
 
 
 @pytest.mark.parametrize(

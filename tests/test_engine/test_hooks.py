@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import Runner
 
 from cranium.engine import hooks
 from cranium.engine.hooks import StopOnInvalidLossHook, ThreadsHook
@@ -222,13 +221,3 @@ def test_resume_from_weights_alone(tree, tmp_path):
     with pytest.raises(CraniumError, match=r'leave out --resume .* load_from=.*weights\.pth'):
         train(tiny_config(tree, tmp_path / 'second', **options, resume=True))
     train(tiny_config(tree, tmp_path / 'second', **options))
-
-
-def test_tta(tree, tmp_path):
-    config = tiny_config(tree, tmp_path)
-    # As mmseg's tools/test.py has it.
-    config.test_dataloader.dataset.pipeline = config.tta_pipeline
-    config.tta_model.module = config.model
-    config.model = config.tta_model
-    with pytest.raises(CraniumError, match='--tta: not for configs of Cranium; leave it out'):
-        Runner.from_cfg(config)

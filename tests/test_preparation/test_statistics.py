@@ -170,6 +170,11 @@ def test_threshold(raw_tree, tmp_path, encode_jpeg):
         open_collection(out, mask_threshold=254)
 
 
+def test_a_tree_of_another_threshold_is_described_by_its_own(raw_tree, tmp_path):
+    out = prepare(raw_tree, tmp_path / 'out', mask_threshold=254)
+    assert 'is hemorrhage above 254' in statistics_of(out).tables['classes'].note
+
+
 @pytest.mark.parametrize('wrapping', ['', 'ct-ich'])
 @pytest.mark.parametrize('zipped', [False, True])
 def test_the_remedy_for_another_threshold_works_as_printed(raw_tree, tmp_path, wrapping, zipped):

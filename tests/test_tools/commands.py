@@ -1,7 +1,5 @@
-"""Running the commands of tools/ as a user does, and the folders that they read."""
+"""Running commands in this process, and the folders that they read."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +9,6 @@ from PIL import Image
 from tests.test_evaluation.masks import blobs, perturbed
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-
-
-def call(command, *arguments):
-    """Run ``tools/<command>.py``."""
-    return subprocess.run(
-        [sys.executable, TOOLS / f'{command}.py', *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def invoke(command, *arguments):

@@ -124,38 +124,33 @@ visualizer = dict(vis_backends=None)
 """
 
 PREDECESSOR_DATA = """
-train_dataloader = dict(
+{name}_dataloader = dict(
+    batch_size={batch_size},
+    num_workers=1,
+    sampler={sampler},
+    dataset=dict(
+        type='CraniumDataset',
+        data_root='data/',
+        data_prefix=dict(img_path='images/{name}/', seg_map_path='masks/{name}/'),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            {augment}
+            dict(type='PackSegInputs'),
+        ],
+    ),
+)
+"""
+TRAIN = dict(
+    name='train',
     batch_size=2,
-    num_workers=1,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        type='CraniumDataset',
-        data_root='data/',
-        data_prefix=dict(img_path='images/train/', seg_map_path='masks/train/'),
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='PhotoMetricDistortion'),
-            dict(type='PackSegInputs'),
-        ],
-    ),
+    sampler="dict(type='InfiniteSampler', shuffle=True)",
+    augment="dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'),",
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='CraniumDataset',
-        data_root='data/',
-        data_prefix=dict(img_path='images/val/', seg_map_path='masks/val/'),
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='PackSegInputs'),
-        ],
-    ),
+VAL = dict(
+    name='val', batch_size=1, sampler="dict(type='DefaultSampler', shuffle=False)", augment=''
 )
+PREDECESSOR_EVALUATION = """
 test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mDice'])
 test_evaluator = val_evaluator
@@ -166,7 +161,8 @@ test_evaluator = val_evaluator
 def test_predecessors_configs_train_and_test_unchanged(tree, tmp_path):
     """Its way: relative data/, PYTHONPATH, its custom_imports, IoUMetric, no visualizer backend."""
     (tmp_path / 'model.py').write_text(PREDECESSOR)
-    (tmp_path / 'data.py').write_text(PREDECESSOR_DATA)
+    loaders = ''.join(PREDECESSOR_DATA.format(**settings) for settings in (TRAIN, VAL))
+    (tmp_path / 'data.py').write_text(loaders + PREDECESSOR_EVALUATION)
     pythonpath = {'PYTHONPATH': str(ROOT)}
     # `data` is the tree's folder below tmp_path.
     options = ['--cfg-options', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2']
