@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import settings
 from PIL import Image
 
+from cranium.cli import cranium
 from cranium.windows import BRAIN, encode_hu
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +49,11 @@ def run_command(
     return result.stdout
 
 
+def call_cranium(*args: object) -> Result:
+    """Run ``cranium`` in this process."""
+    return CliRunner().invoke(cranium, [*map(str, args)])
+
+
 def write_slice(tree: Path, split: str, name: str, image: np.ndarray, mask: np.ndarray) -> None:
     """Write one slice of a prepared tree."""
     for folder, pixels in (('images', image), ('masks', mask)):
@@ -79,11 +86,3 @@ def write_hu(tree: Path) -> None:
 def tree(tmp_path: Path) -> Path:
     """A prepared tree of 8 slices to train on and 3 to validate on."""
     return write_tree(tmp_path / 'data')
-
-
-@pytest.fixture(scope='session')
-def sample_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real slices of data/sample, prepared."""
-    tree = tmp_path_factory.mktemp('sample')
-    run_command('python', 'tools/prepare_dataset.py', '--source', 'data/sample', '--out', tree)
-    return tree

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from tests.conftest import ROOT, run_command, write_hu
+from tests.conftest import ROOT, call_cranium, write_hu
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').glob('*.py'))
 PREDECESSORS = {
@@ -158,8 +158,7 @@ def test_predecessors_experiments(name, lr):
 )
 def test_every_protocol_and_window_trains(options, tmp_path):
     tree = tmp_path / 'data'
-    prepare = ['python', 'tools/prepare_dataset.py', '--source', 'data/sample', '--out', tree]
-    run_command(*prepare, *options)
+    call_cranium('prepare', '--source', ROOT / 'data/sample', '--out', tree, *options)
     config = Config.fromfile(ROOT / f'configs/{next(iter(PREDECESSORS))}.py')
     shrink(config, tree, tmp_path / 'work')
     config.experiment_name = ' '.join(options)

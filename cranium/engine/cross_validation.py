@@ -59,7 +59,7 @@ def fold_config(
 
     Args:
         experiment (Path): The config of the experiment.
-        options (Sequence[str]): Further settings ``key=value``, as for mim's ``--cfg-options``.
+        options (Sequence[str]): Settings ``key=value``, as for mim's ``--cfg-options``.
         tree (Path): The prepared tree.
         patients (tuple): Those to train on and those to test.
         folder (Path): The work directory of the training.
@@ -96,12 +96,7 @@ def fold_config(
 
 
 class Fold:
-    """The training and the test of a fold.
-
-    Args:
-        config (Config): See :func:`fold_config`.
-        launcher (Sequence[str]): Arguments by which mim starts several processes.
-    """
+    """The training and the test of a fold, with the options of mim that start several processes."""
 
     def __init__(self, config: Config, launcher: Sequence[str] = ()) -> None:
         self.config, self.launcher = config, launcher
@@ -190,10 +185,8 @@ def run_logged(command: Sequence[str], log: Path) -> int:
     """Run a command, of which all output goes to the terminal and is appended to a file.
 
     It and all that it starts end with this process, be it by Ctrl-C, by ``kill`` (as of a batch
-    system) or because its terminal closes.
-
-    Returns:
-        int: Its exit status, negative where a signal ended it.
+    system) or because its terminal closes. Returns its exit status, negative where a signal ended
+    it.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:  # else it is to be ignored, as by nohup

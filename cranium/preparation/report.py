@@ -42,12 +42,7 @@ def _number(value: float) -> str:
 
 
 def save_figure(statistics: Statistics, path: Path) -> None:
-    """Draw intensities, lesion sizes, types and folds as one figure.
-
-    Args:
-        statistics (Statistics): From :func:`cranium.preparation.statistics.describe`.
-        path (Path): Where to; the suffix decides on the format.
-    """
+    """Draw intensities, lesion sizes, types and folds as one figure."""
     from matplotlib.figure import Figure  # slow to import
 
     figure = Figure(figsize=(11, 7.5), layout='constrained')

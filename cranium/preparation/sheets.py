@@ -13,13 +13,9 @@ from cranium.slices import BACKGROUND, MASKED, UNLABELLED, split_types
 
 
 class View(NamedTuple):
-    """A slice to be shown, all arrays uint8 of shape (H, W).
+    """A slice to be shown: gray values in the brain window, or in a tree's only one, and in bone.
 
-    Attributes:
-        caption (str): Patient, slice and what is to be seen.
-        image (ndarray): The brain window, or the window that the tree was prepared with.
-        bone (ndarray, optional): The bone window, where there is one.
-        mask (ndarray): 0, 1 or ``IGNORE_INDEX``.
+    All arrays are uint8 of shape (H, W); the mask holds 0, 1 and ``IGNORE_INDEX``.
     """
 
     caption: str
@@ -38,20 +34,10 @@ def choose(
     pixels: tuple[int, int | None] = (0, None),
     clean: bool = False,
 ) -> pd.DataFrame:
-    """Draw slices with hemorrhage, or ``clean`` ones; the same seed draws the same.
+    """Draw at most ``number`` rows of a collection's slices; the same seed draws the same.
 
-    Args:
-        collection (Collection): What to draw from.
-        number (int): At most how many.
-        seed (int): Defaults to 0.
-        patients (Sequence[str]): Only of these patients; any where empty.
-        kind (str, optional): Only slices with this hemorrhage type.
-        pixels (tuple[int, int | None]): Only slices whose hemorrhage has at least and at most so
-            many pixels.
-        clean (bool): Slices without hemorrhage in place of those with it. Defaults to False.
-
-    Returns:
-        DataFrame: Rows of the collection's ``slices``, in their order.
+    They have hemorrhage, of at least and at most so many ``pixels`` and of this ``kind`` where
+    given, or are ``clean``.
 
     Raises:
         CraniumError: No slice is like this.

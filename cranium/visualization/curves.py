@@ -50,22 +50,17 @@ def read_curves(work_dir: Path) -> list[pd.DataFrame]:
 
 
 def plot_curves(work_dir: Path, out: Path) -> None:
-    """Draw the training loss and the Dice of hemorrhage on validation slices.
-
-    Args:
-        work_dir (Path): The folder given to ``mim train --work-dir``.
-        out (Path): The picture to write; its suffix says the format.
+    """Draw training loss and validation Dice of a work directory of ``mim train`` into a picture.
 
     Raises:
         CraniumError: If the folder holds no scalars.
     """
     curves = read_curves(work_dir)
     if not curves:
-        msg = (
+        raise CraniumError(
             f'{work_dir} holds no */vis_data/scalars.json; expected the work_dir of a training '
             'whose config keeps vis_backends=[dict(type="LocalVisBackend")]'
         )
-        raise CraniumError(msg)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5 * len(curves), 3.5), layout='constrained')

@@ -48,7 +48,7 @@ def stage_panels(rows: Sequence[tuple[str, Sequence[Stage]]]) -> tuple[list[Pane
     change the look of none of the slices are left out.
 
     Args:
-        rows (sequence): For each slice its name and its stages, the same steps for all.
+        rows (sequence): Name and stages of each slice.
 
     Returns:
         tuple[list[Panel], int]: The panels, and how many make a row.

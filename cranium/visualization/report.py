@@ -49,13 +49,7 @@ PAGE_BYTES, SLICE_BYTES, PIXEL_BYTES = 8e6, 2200, 0.09
 
 
 def build_report(work_dir: Path, format: str = 'html') -> str:
-    """Write the report of a run.
-
-    Args:
-        work_dir (Path): Work directory of a run after ``mim test``, or output folder of ``cranium
-            evaluate``.
-        format (str): ``html``, a page that loads nothing from elsewhere, or ``md``, the figures
-            without pictures. Defaults to 'html'.
+    """Write the report of a run: ``html``, which loads nothing, or ``md``, without pictures.
 
     Raises:
         CraniumError: If there are no results, or a file that they name is not there.

@@ -20,16 +20,12 @@ from cranium.visualization.overlay import (
 
 
 def slice_picture(row: Mapping[Any, Any], side: int) -> dict[str, Any]:
-    """Draw a slice for a page.
-
-    Args:
-        row (mapping): A row of ``slices.csv`` with ``name``, ``hemorrhage`` and ``log_odds``.
-        side (int): Longest side of the picture in pixels.
+    """Draw a row of ``slices.csv``, with ``name``, ``hemorrhage`` and ``log_odds``, for a page.
 
     Returns:
-        dict: ``name``; ``image``, an address, empty where no image is known; ``outlines``,
-        addresses by kind; ``words``, what is to be seen; ``caption``, which also says what could
-        not be drawn.
+        dict: ``name``; ``image``, an address of a picture whose longest side has so many pixels,
+        empty where no image is known; ``outlines``, addresses by kind; ``words``, what is to be
+        seen; ``caption``, which also says what could not be drawn.
 
     Raises:
         CraniumError: A file that the row names is not there.

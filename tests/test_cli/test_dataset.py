@@ -8,19 +8,14 @@ import sys
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
-from cranium.cli import cranium
 from cranium.errors import CraniumError
 from cranium.visualization.overlay import COLOURS, TRUTH
 from tests.conftest import ROOT
+from tests.conftest import call_cranium as run
 
 SAMPLE = ROOT / 'data/sample'
-
-
-def run(*args):
-    return CliRunner().invoke(cranium, [*map(str, args)])
 
 
 def test_statistics_of_the_sample(tmp_path):

@@ -4,20 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
-from cranium.cli import cranium
 from cranium.errors import CraniumError
 from cranium.visualization.overlay import COLOURS, PREDICTION, TRUTH
 from tests.conftest import ROOT
+from tests.conftest import call_cranium as run
 from tests.test_tools.commands import save_masks
 
 CONFIG = ROOT / 'configs/unet-cranium_small_1xb8-8k_cranium-aligned-192x160.py'
-
-
-def run(*args):
-    return CliRunner().invoke(cranium, [*map(str, args)])
 
 
 def test_report(tmp_path):

@@ -10,20 +10,15 @@ from pathlib import Path
 
 import cv2
 import pytest
-from click.testing import CliRunner, Result
 
 from benchmarks.preparation import multiply
-from cranium.cli import cranium
 from cranium.errors import CraniumError
 from cranium.manifest import read_manifest
 from cranium.preparation.source import FolderSource
+from tests.conftest import ROOT
+from tests.conftest import call_cranium as run
 
-ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / 'data/sample'
-
-
-def run(*args: object) -> Result:
-    return CliRunner().invoke(cranium, list(map(str, args)))
 
 
 def prepare(*args: object) -> str:

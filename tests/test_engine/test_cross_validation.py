@@ -82,22 +82,30 @@ def make(experiment, tree, tmp_path):
     return make
 
 
-def test_each_patient_is_tested_once_and_trains_all_other_folds(tree):
-    assert read_folds(tree) == [
-        (['051', '052'], ['049', '050']),
-        (['049', '050', '052'], ['051']),
-        (['049', '050', '051'], ['052']),
-    ]
-
-
-def test_patients_that_are_not_there(tree):
-    write_folds(tree, gone=('050', '051'))
-    assert read_folds(tree) == [(['052'], ['049']), (['049', '052'], []), (['049'], ['052'])]
-
-
-def test_the_authors_never_test_070(tree):
-    write_folds(tree, 'authors', folds=(('049', '070'), ('071',)))
-    assert read_folds(tree) == [(['070', '071'], ['049']), (['049', '070'], ['071'])]
+@pytest.mark.parametrize(
+    ('splits', 'expected'),
+    [
+        (
+            {},
+            [
+                (['051', '052'], ['049', '050']),
+                (['049', '050', '052'], ['051']),
+                (['049', '050', '051'], ['052']),
+            ],
+        ),
+        (
+            dict(gone=('050', '051')),
+            [(['052'], ['049']), (['049', '052'], []), (['049'], ['052'])],
+        ),
+        # They never test 070.
+        (
+            dict(protocol='authors', folds=(('049', '070'), ('071',))),
+            [(['070', '071'], ['049']), (['049', '070'], ['071'])],
+        ),
+    ],
+)
+def test_each_patient_is_tested_once_and_trains_all_other_folds(tmp_path, splits, expected):
+    assert read_folds(write_folds(tmp_path / 'data', **splits)) == expected
 
 
 def test_folds_of_slices_and_no_folds_are_refused(tree, tmp_path):
@@ -237,22 +245,6 @@ def test_one_run_at_a_time(make):
         fold.run()
 
 
-def test_a_run_writes_its_config_and_calls_what_is_left(make, monkeypatch):
-    fold, called = make(), []
-
-    def note(command, log):
-        called.append(command[3])
-        return 0
-
-    monkeypatch.setattr(cross_validation, 'run_logged', note)
-    fold.run()
-    assert called == ['train', 'test']
-    assert make().state() == NEW  # by the config that was written
-    save_checkpoint(fold, 6)
-    fold.run()
-    assert called == ['train', 'test', 'test']
-
-
 def test_a_command_that_fails_names_the_log_and_the_remedy(make, monkeypatch):
     monkeypatch.setattr(cross_validation, 'run_logged', lambda command, log: 7)
     expected = r'fold_2: mim train ended with status 7, see .*/fold_2/log; the same command again'
@@ -274,8 +266,15 @@ def test_output_goes_to_terminal_and_file(tmp_path, capfd):
 FAMILY = '{}sleep 60 & echo $$ $!; wait'
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize(('stubborn', 'patience'), [('', 40), ('trap "" TERM; ', 0.3)])
+@pytest.mark.parametrize(
+    ('number', 'stubborn', 'patience'),
+    [
+        (signal.SIGINT, '', 40),
+        (signal.SIGHUP, '', 40),
+        (signal.SIGTERM, '', 40),
+        (signal.SIGTERM, 'trap "" TERM; ', 0.3),
+    ],
+)
 def test_a_command_ends_with_its_caller(tmp_path, number, stubborn, patience):
     """By force where it does not want to."""
     code = (

@@ -108,7 +108,6 @@ def test_nothing_to_pool(arguments):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (['--cfg-options', 'train_cfg.max_iters=8'], 'train_cfg.max_iters=4, now it is 8'),
         (['--seed', '3'], 'randomness.seed=None, now it is 3'),
         (['--launcher', 'pytorch', '--gpus', '2'], 'processes=1, now it is 2'),
     ],
