@@ -10,10 +10,30 @@ import click
 
 PATH = click.Path(path_type=Path)
 
+
+class Picture(click.Path):
+    """A file to write, whose suffix says the format."""
+
+    def __init__(self, *suffixes: str) -> None:
+        super().__init__(path_type=Path)
+        self.suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Refuse a suffix of which no format is known, before anything is done."""
+        path = Path(value)
+        if path.suffix.lower() not in self.suffixes:
+            self.fail(f'{path}: name a {" or ".join(self.suffixes)} file', param, ctx)
+        return path
+
+
+PLOT = Picture('.png', '.svg', '.pdf', '.jpg')
+
 data_set = click.option(
     '--source', type=PATH, default='data', show_default=True, help='Prepared tree or download.'
 )
-picture = click.option('--out', type=PATH, required=True, help='Picture to write.')
+picture = click.option(
+    '--out', type=Picture('.png', '.jpg', '.pdf', '.webp'), required=True, help='Picture to write.'
+)
 
 
 class ManyValues(click.Command):

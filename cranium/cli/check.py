@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from cranium.cli._options import PATH, workers
+from cranium.cli._options import PATH, PLOT, workers
 from cranium.errors import CraniumError
 
 
 @click.command(epilog='Example: cranium check archive.zip --out checks.png')
 @click.argument('source_or_tree', type=PATH, default='data')
-@click.option('--out', type=PATH, help='Picture of the checks of a download, such as checks.png.')
+@click.option('--out', type=PLOT, help='Picture of the checks of a download, such as checks.png.')
 def command(source_or_tree: Path, out: Path | None) -> None:
     """Verify a prepared tree, or a download.
 

@@ -14,7 +14,9 @@ from cranium.cli._options import PATH, picture
 @click.option('--data', type=PATH, default='data', show_default=True, help='Prepared tree.')
 @click.option('--split', default='val', show_default=True, help='Its part.')
 @picture
-@click.option('--count', default=16, show_default=True, help='Number of slices.')
+@click.option(
+    '--count', type=click.IntRange(1), default=16, show_default=True, help='Number of slices.'
+)
 @click.option('--title', default='', help='A line above the slices.')
 def command(predictions: Path, data: Path, split: str, out: Path, count: int, title: str) -> None:
     """Draw predicted slices: prediction and truth as outlines.

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from cranium.cli._options import PATH
+from cranium.cli._options import PATH, PLOT
 
 
 @click.command(epilog='Example: cranium curves work_dirs/quickstart --out curves.png')
 @click.argument('work_dir', type=PATH)
-@click.option('--out', type=PATH, help='Picture to write; default: WORK_DIR/curves.png.')
+@click.option('--out', type=PLOT, help='Picture to write; default: WORK_DIR/curves.png.')
 def command(work_dir: Path, out: Path | None) -> None:
     """Draw the loss and the validation Dice of a training.
 

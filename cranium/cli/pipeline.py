@@ -11,7 +11,9 @@ from cranium.cli._options import PATH, picture
 @click.argument('config', type=PATH)
 @click.option('--data', help="Prepared tree; default: the config's.")
 @picture
-@click.option('--count', default=4, show_default=True, help='Number of slices.')
+@click.option(
+    '--count', type=click.IntRange(1), default=4, show_default=True, help='Number of slices.'
+)
 @click.option('--seed', default=0, show_default=True, help='Seed of what is drawn.')
 def command(config: Path, data: str | None, out: Path, count: int, seed: int) -> None:
     """Draw what each step of the training pipeline of CONFIG makes of slices.

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from cranium.cli._options import PATH, ManyValues, data_set
+from cranium.cli._options import ManyValues, Picture, data_set
 from cranium.slices import HEMORRHAGE_TYPES, patient_name
 
 
@@ -15,7 +15,12 @@ from cranium.slices import HEMORRHAGE_TYPES, patient_name
     epilog='Example: cranium sheets --source data --type Epidural',
 )
 @data_set
-@click.option('--out', type=PATH, default='slices.png', help='A .png, or a .html of one patient.')
+@click.option(
+    '--out',
+    type=Picture('.png', '.html'),
+    default='slices.png',
+    help='A .png, or a .html of one patient.',
+)
 @click.option('--number', type=click.IntRange(1), default=12, help='Slices.')
 @click.option('--seed', default=0, help='What the slices are drawn with.')
 @click.option('--patient', multiple=True, metavar='PID...', help='Only these patients.')
@@ -33,8 +38,6 @@ def command(
 ) -> None:
     """Show slices with the truth outlined: a contact sheet, or a page for one patient."""
     page = out.suffix.lower() == '.html'
-    if not page and out.suffix.lower() != '.png':
-        raise click.UsageError('--out: name a .png or a .html file')
     if page and len(patient) != 1:
         raise click.UsageError('an .html page needs one --patient')
     from cranium.preparation.collection import open_collection

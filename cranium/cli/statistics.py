@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cranium.cli._options import PATH, data_set, progress_bar, workers
+from cranium.cli._options import PATH, PLOT, data_set, progress_bar, workers
 
 FORMATS = ('text', 'markdown', 'json', 'figure')
 
@@ -26,8 +26,8 @@ def command(
 
     Classes, splits, hemorrhage types, lesions, people, intensities.
     """
-    if kind == 'figure' and out is None:
-        raise click.UsageError('--format figure needs --out FILE.png')
+    if kind == 'figure':
+        out = PLOT.convert(out or '--out', None, None)
     from cranium.preparation.collection import open_collection
     from cranium.preparation.report import render, save_figure
     from cranium.preparation.statistics import describe

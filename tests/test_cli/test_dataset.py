@@ -48,9 +48,9 @@ def test_several_patients_at_once(tmp_path):
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
-        (['statistics', '--format', 'figure'], '--format figure needs --out'),
+        (['statistics', '--format', 'figure'], '--out: name a .png or .svg'),
         (['statistics', '--mask-threshold', '255'], '0<=x<=254'),
-        (['sheets', '--out', 'x.gif'], 'name a .png or a .html file'),
+        (['sheets', '--out', 'x.gif'], 'name a .png or .html file'),
         (['sheets', '--out', 'x.html'], 'needs one --patient'),
         (['sheets', '--number', '0'], 'x>=1'),
     ],

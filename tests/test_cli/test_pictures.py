@@ -43,6 +43,12 @@ def test_curves(tmp_path):
     assert Image.open(out).size == (600, 420)
 
 
+@pytest.mark.parametrize('command', ['curves', 'contact-sheet', 'pipeline'])
+def test_a_format_that_is_none_stops_before_anything_is_done(command, tmp_path):
+    done = run(command, tmp_path, '--out', tmp_path / 'picture.gif')
+    assert done.exit_code == 2 and 'name a .png or ' in done.output
+
+
 def test_contact_sheet(tmp_path):
     save_masks(tmp_path, num_patients=3)
     out = tmp_path / 'sheet.png'

@@ -50,6 +50,12 @@ def test_air_around_a_slice_takes_no_contrast():
     assert panels[0].image.tolist() == [[0, 0, 128, 255]]
 
 
+def test_a_slice_of_8_bits():
+    stage = Stage('Resize', np.array([[[40], [60], [80]]], np.uint8), None)
+    panels, _ = stage_panels([('a', [stage])])
+    assert panels[0].image.tolist() == [[0, 128, 255]]
+
+
 def test_steps_that_change_no_slice_are_left_out():
     changed = run_steps({}, [Load(), Label(), Darken()])
     unchanged = run_steps({}, [Load(), Label(), Nothing()])
