@@ -107,6 +107,14 @@ def test_neighbours_get_what_the_donors_neighbours_show(host):
     assert changed[3] == 0
 
 
+def test_labels_are_those_of_the_slice_itself(host):
+    """Bone in its neighbours takes none of them."""
+    results, whole = host(), still()(host())['gt_seg_map'].sum()
+    results['img'][..., 0] = results['img'][..., 2] = 200
+    np.random.seed(0)
+    assert still()(results)['gt_seg_map'].sum() == whole
+
+
 SIZE, CENTER = 120, 60  # of a shrunk slice
 HALF = 10  # of the square bleed's sides
 
@@ -193,6 +201,13 @@ def test_around_it_means_soft_tissue_within_4_mm():
 def test_where_nothing_is_around_it_a_bleed_keeps_its_hu(options):
     """In a donor, as in a pocket of the skull."""
     assert pasted(**options) == 60
+
+
+def test_where_nothing_is_around_its_place_a_bleed_keeps_its_hu():
+    host = flat(200) | dict(draw_donor=lambda: flat(30, bleed=60))
+    square = slice(CENTER - HALF, CENTER + HALF)
+    host['img'][square, square] = 40
+    assert still()(host)['img'][CENTER, CENTER, 0] == 60
 
 
 def test_texture_stays():
