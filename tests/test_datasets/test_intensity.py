@@ -135,6 +135,13 @@ def test_noise_hu_is_the_largest_deviation_and_differs_between_slices():
     assert np.mean(deviations) == pytest.approx(5, abs=0.6)
 
 
+def test_noise_is_another_in_each_draw():
+    np.random.seed(0)
+    image = np.zeros((50, 50, 2), np.int16)
+    one, other = (distort(image, noise_prob=1)[..., 0].ravel() for _ in range(2))
+    assert abs(np.corrcoef(one, other)[0, 1]) < 0.1
+
+
 def test_without_a_bone_window_the_range_is_that_of_the_brain_window():
     image = np.array([[[50, -1000], [50, -20], [50, 33], [50, 100], [50, 2000]]], np.int16)
     clipped = distort(image, no_bone_prob=1)
