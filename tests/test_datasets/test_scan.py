@@ -108,6 +108,13 @@ def test_the_pose_of_the_manifest_is_taken(scan, reads):
     assert results['head_center'] == (64.5, 64.5)  # the middle of the slice
 
 
+def test_foam_around_a_head_is_none_of_it(tmp_path):
+    hu = hu_head(center=(160, 170))
+    hu[250:] = np.maximum(hu[250:], -500)
+    results = load({1: write(tmp_path / '049_001.png', hu)}, 1, shrink=1)
+    assert results['head_center'] == pytest.approx((160, 170), abs=2)
+
+
 def test_no_head(tmp_path):
     files = write(tmp_path / '049_001.png', np.full((130, 130), -1000, np.int16))
     results = load({1: files}, 1)
