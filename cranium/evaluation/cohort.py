@@ -89,11 +89,12 @@ class Cohort:
         }
 
     def lesions(self, column: str) -> tuple[NDArray[np.int64], FloatArray, NDArray[np.intp]]:
-        """Sizes of the true or predicted lesions, whether each is matched, and its patient."""
+        """Pixels of the true or predicted lesions, whether each is matched, and its slice."""
         cells = self.slices[column].str.split()
         pairs = [lesion.split(':') for cell in cells for lesion in cell]
         sizes, matched = np.array(pairs, np.int64).reshape(-1, 2).T
-        return sizes, matched.astype(float), np.repeat(self.owner, cells.str.len())
+        of_slice = np.repeat(np.arange(len(cells)), cells.str.len())
+        return sizes, matched.astype(float), of_slice
 
     def estimate(
         self,

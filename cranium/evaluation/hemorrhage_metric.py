@@ -21,6 +21,7 @@ from PIL import Image
 from cranium.diagnosis import read_diagnosis
 from cranium.errors import CraniumError
 from cranium.evaluation import provenance
+from cranium.evaluation.contrast import true_contrasts
 from cranium.evaluation.records import measure_slice, with_types
 from cranium.evaluation.results import (
     SUMMARY,
@@ -191,6 +192,8 @@ class HemorrhageMetric(BaseMetric):
             truth_file=sample.get('seg_map_path') or '',
             prediction_file=str(file or ''),
         )
+        if self.report:
+            record['true_contrasts'] = true_contrasts(truth, image)
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
             # A mask is small at any level of compression.

@@ -10,27 +10,32 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cranium.errors import CraniumError
+from cranium.evaluation.contrast import true_contrasts
 from cranium.evaluation.records import measure_slice, slice_table
 from cranium.slices import IGNORE_INDEX, parse_slice_name, patient_name, slice_name
 
-Affine = NDArray[np.float64] | None
 SUFFIXES = ('.png', '.nii', '.nii.gz')
+MM = {'mm': 1.0, 'micron': 0.001, 'meter': 1000.0, 'unknown': 1.0}
+"""Units of a NIfTI header; most programs that leave them out mean mm."""
+
+# A head is some 150 mm wide and 200 mm long.
+MOST_LONGER = 3
 
 
 class Mask(NamedTuple):
     """A mask as read.
 
     Attributes:
-        labels (ndarray): Integers of shape (H, W), or (H, W, slices) for a volume.
-        spacing (tuple, optional): Height and width of a pixel in mm, where the file tells.
-        thickness (float): Distance between slices in mm; nan where the file does not tell.
-        affine (ndarray, optional): (4, 4), where the voxels lie, as a NIfTI file tells.
+        labels (ndarray): Integers of shape (H, W); of NIfTI (X, Y, slices), with the axes that lie
+            closest to right, front and up.
+        affine (ndarray, optional): (4, 4), where the voxels of NIfTI lie, in mm.
+        spacing (tuple, optional): Size of a voxel along the axes in mm; nan between slices where
+            the file has no third axis.
     """
 
     labels: NDArray[Any]
-    spacing: tuple[float, float] | None = None
-    thickness: float = np.nan
-    affine: Affine = None
+    affine: NDArray[np.float64] | None = None
+    spacing: tuple[float, float, float] | None = None
 
 
 def compare_folders(
@@ -38,13 +43,15 @@ def compare_folders(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Measure the predicted masks of a folder against the true ones of another.
 
-    Slices are ``<patient>_<slice>.png`` (or ``.nii``, ``.nii.gz``), volumes ``<patient>.nii.gz``
-    with slices along the last axis, counted from 1. Both folders name their files alike.
+    Slices are ``<patient>_<slice>.png`` (or ``.nii``, ``.nii.gz``), volumes ``<patient>.nii.gz``,
+    of which the affine tells the axial slices, counted from 1 upwards. Both folders name their
+    files alike.
 
     Args:
         prediction (str | Path): Folder of predicted masks, 0 and 1.
         truth (str | Path): Folder of true masks, 0, 1, and 255 for pixels not to be counted.
-        images (str | Path, optional): Folder of the images, named like the masks, for pictures.
+        images (str | Path, optional): Folder of the images, named like the masks, for pictures and
+            for contrasts.
 
     Returns:
         tuple: The table of slices, and what a reader of the figures has to know.
@@ -63,14 +70,16 @@ def compare_folders(
     rows = [
         row for name, file in truths.items() for row in _compare(file, predictions[name], images)
     ]
-    ignored = [row for row in rows if not any(row[name] for name in ('tp', 'fp', 'fn', 'tn'))]
-    unseen = [row for row in rows if images and not row['image_file']]
+    slices = slice_table(rows)
+    names = pd.Series([slice_name(*key) for key in zip(slices['patient'], slices['slice'])])
+    ignored = slices[['tp', 'fp', 'fn', 'tn']].sum(axis=1) == 0
+    unseen = (slices['image_file'] == '') & (images is not None)
     notes = {
         'predictions have no true mask and were left out': sorted(set(predictions) - set(truths)),
-        'true masks are 255 throughout, so that no pixel of theirs counts': _names(ignored),
-        'slices have no image in the folder of images, so none is shown': _names(unseen),
+        'true masks are 255 throughout, so that no pixel of theirs counts': [*names[ignored]],
+        'slices have no image in the folder of images, so none is shown': [*names[unseen]],
     }
-    return slice_table(rows), [
+    return slices, [
         f'{len(some)} {what}, first {", ".join(some[:3])}.' for what, some in notes.items() if some
     ]
 
@@ -78,10 +87,6 @@ def compare_folders(
 def read_mask(file: str | Path) -> Mask:
     """Read a mask from PNG or, by nibabel, from NIfTI; an error names the file."""
     return _read_png(Path(file)) if Path(file).suffix == '.png' else _read_nifti(Path(file))
-
-
-def _names(rows: list[dict[str, Any]]) -> list[str]:
-    return [slice_name(row['patient'], row['slice']) for row in rows]
 
 
 def _masks_of(folder: str | Path) -> dict[str, Path]:
@@ -106,6 +111,11 @@ def _compare(
     truth_file: Path, prediction_file: Path, images: str | Path | None
 ) -> Iterator[dict[str, Any]]:
     true, predicted = read_mask(truth_file), read_mask(prediction_file)
+    if (true.affine is None) != (predicted.affine is None):
+        raise CraniumError(
+            f'{prediction_file} against {truth_file}: NIfTI tells how it lies in the head, PNG '
+            'does not; save both as one of them'
+        )
     if predicted.labels.shape != true.labels.shape:
         raise CraniumError(
             f'{prediction_file}: the mask has the shape {predicted.labels.shape}, the true one '
@@ -122,35 +132,37 @@ def _compare(
             f'{truth_file}: the mask holds 255 but no 1, and 255 marks pixels that do not count; '
             'write hemorrhage as 1'
         )
+    depth = true.labels.shape[2] if true.labels.ndim == 3 else 1
     stem = truth_file.name.split('.')[0]
-    parts: dict[tuple[str, int], tuple[Any, ...]]
-    if is_volume := true.labels.ndim == 3:
-        numbers = range(1, true.labels.shape[2] + 1)
-        parts = {(patient_name(stem), number): (..., number - 1) for number in numbers}
-    else:
-        parts = {parse_slice_name(truth_file): (...,)}
-    for (patient, number), where in parts.items():
-        name = slice_name(patient, number) if is_volume else stem
-        image = Path(images, f'{name}.png') if images else None
+    is_volume = true.affine is not None and '_' not in stem
+    patient, first = (patient_name(stem), 1) if is_volume else parse_slice_name(truth_file)
+    if depth > 1 and not is_volume:
+        raise CraniumError(f'{truth_file}: {depth} slices; name a volume <patient>, as 049.nii.gz')
+    *spacing, thickness = true.spacing or (np.nan,) * 3
+    for number in range(depth):
+        about: dict[str, Any] = {}
+        name = slice_name(patient, first + number) if is_volume else stem
+        if images and (image := Path(images, f'{name}.png')).is_file():
+            about['image_file'] = str(image)
+        if true.affine is None:  # only PNG lies like the image
+            about |= {'truth_file': str(truth_file), 'prediction_file': str(prediction_file)}
+            about['true_contrasts'] = true_contrasts(true.labels, about.get('image_file', ''))
+        where = (..., number) if true.affine is not None else ...
         try:
             yield measure_slice(
                 true.labels[where],
                 predicted.labels[where],
                 patient=patient,
-                slice=number,
-                spacing=true.spacing,
-                thickness=true.thickness,
-                image_file=str(image) if image and image.is_file() else '',
-                # A volume is no picture of a slice.
-                truth_file='' if is_volume else str(truth_file),
-                prediction_file='' if is_volume else str(prediction_file),
+                slice=first + number,
+                spacing=spacing if true.spacing else None,
+                thickness=thickness,
+                **about,
             )
         except CraniumError as error:
             raise CraniumError(f'{prediction_file} against {truth_file}: {error}') from error
 
 
-def _lie_alike(first: Affine, second: Affine) -> bool:
-    """Whether the pixels of two masks lie at the same places, as far as both files tell."""
+def _lie_alike(first: NDArray[np.float64] | None, second: NDArray[np.float64] | None) -> bool:
     return first is None or second is None or np.allclose(first, second, atol=1e-3)
 
 
@@ -175,13 +187,24 @@ def _read_nifti(file: Path) -> Mask:
         values = np.asarray(image.dataobj)
     except (OSError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
         raise OSError(f'{file}: cannot be read as NIfTI ({error}); write it again') from error
-    while values.ndim > 2 and values.shape[-1] == 1:
-        values = values[..., 0]
-    if values.ndim not in (2, 3):
+    if values.ndim < 2 or set(values.shape[3:]) - {1}:
         raise CraniumError(f'{file}: the shape is {values.shape}; expected is a slice or a volume')
-    labels = np.rint(values).astype(np.int64)
-    if not np.array_equal(labels, values):
+    labels = np.rint(values).astype(np.int64).reshape(*values.shape[:3], *[1] * (3 - values.ndim))
+    if not np.array_equal(labels.ravel(), values.ravel()):
         raise CraniumError(f'{file}: the values are not whole numbers; a mask holds 0 and 1')
-    zooms = [float(zoom) for zoom in image.header.get_zooms()]
-    thickness = zooms[2] if len(zooms) > 2 else np.nan
-    return Mask(labels, (zooms[0], zooms[1]), thickness, np.asarray(image.affine))
+    # As `nibabel.as_closest_canonical`, which takes volumes only.
+    affine = np.diag([*[MM[image.header.get_xyzt_units()[0]]] * 3, 1.0]) @ image.affine
+    coded = image.header['sform_code'] > 0 or image.header['qform_code'] > 0
+    if not coded or not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
+        msg = f'{file}: no valid affine (sform or qform), so which way is up is not known'
+        raise CraniumError(f'{msg}; save it with that of the scan')
+    orientations: Any = nibabel.orientations
+    axes = orientations.io_orientation(affine)
+    affine = affine @ orientations.inv_ornt_aff(axes, labels.shape)
+    labels = orientations.apply_orientation(labels, axes)
+    right, front, up = np.linalg.norm(affine[:3, :3], axis=0).tolist()
+    width, length = right * labels.shape[0], front * labels.shape[1]
+    if max(width, length) > MOST_LONGER * min(width, length):
+        msg = f'{file}: by its affine, axial slices are {width:.0f} x {length:.0f} mm'
+        raise CraniumError(f'{msg}, which is no head; save it with the affine of the scan')
+    return Mask(labels, affine, (right, front, up if values.ndim > 2 else np.nan))

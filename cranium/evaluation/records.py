@@ -14,6 +14,8 @@ assd, hd95, nsd          surface distances in ``unit`` and normalized surface Di
                          undefined
 true_lesions             of each lesion its pixels and whether it was found, ``622:1 14:0``
 predicted_lesions        of each lesion its pixels and whether it is true
+true_contrasts           of each true lesion its HU minus that of its surroundings, in the same
+                         order, ``23.41 nan``; empty where the image does not tell HU
 score                    log-odds of hemorrhage in the slice, smoothed along the scan where that
                          was asked for; nan where none were predicted
 score_raw                log-odds of the slice by itself
@@ -52,7 +54,7 @@ _DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(('dice', 'iou', 'precision', 'sensitivity', 'specificity'), math.nan),
     'volume_error': 0,
     **dict.fromkeys(('assd', 'hd95', 'nsd'), math.nan),
-    **dict.fromkeys(('true_lesions', 'predicted_lesions'), ''),
+    **dict.fromkeys(('true_lesions', 'predicted_lesions', 'true_contrasts'), ''),
     **dict.fromkeys(('score', 'score_raw'), math.nan),
     'calibration_gaps': '',
     'types': UNKNOWN,
@@ -193,14 +195,16 @@ def read_slices(file: str | Path) -> pd.DataFrame:
     floats = [name for name, kind in _DTYPES.items() if kind is float]
     try:
         # As text first: pandas reads numbers with an error in the last digit.
-        text = pd.read_csv(file, usecols=COLUMNS, dtype=str, na_filter=False)
-        slices = text.replace({name: {'': 'nan'} for name in floats}).astype(_DTYPES)
-    except ValueError as error:  # pandas' own errors are ValueErrors
+        text = pd.read_csv(file, dtype=str, na_filter=False)
+        if 'true_contrasts' not in text:
+            text['true_contrasts'] = ''  # as earlier versions wrote it
+        slices = text[COLUMNS].replace({name: {'': 'nan'} for name in floats}).astype(_DTYPES)
+    except (ValueError, KeyError) as error:  # pandas' own errors are ValueErrors
         msg = f'{file}: not a slices.csv of this version of Cranium ({error})'
         raise CraniumError(f'{msg}; run the evaluation again') from error
     if slices.empty:
         raise CraniumError(f'{file}: no slices in it; run the evaluation again')
-    return slices[COLUMNS]
+    return slices
 
 
 def name_first(slices: pd.DataFrame, most: int = 3) -> str:

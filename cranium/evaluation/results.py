@@ -22,6 +22,7 @@ from cranium.evaluation.records import (
 )
 from cranium.evaluation.statistics import SEED
 from cranium.evaluation.summary import (
+    CONTRASTS_HU,
     LESION_SIZES_PX,
     OperatingPoint,
     check_operating_point,
@@ -107,6 +108,7 @@ def evaluate(
         'distance_unit': cohort.unit,
         'lesion_iou': LESION_IOU,
         'lesion_sizes_px': LESION_SIZES_PX,
+        'contrasts_hu': CONTRASTS_HU,
         'score': cohort.score_kind,
         'score_smoothing': score_smoothing,
         'left_out_patients': dropped,
@@ -241,6 +243,8 @@ def _warnings(
         'on validation patients (operating_point), never on those tested.': operating_point is None,
         f'The diagnosis does not know {unknown} of the slices; they are left out of the figures by '
         'hemorrhage type.': 0 < unknown < len(slices),
+        'No figures by contrast: no image of a bleed is known that gives HU (16 bits, or 8 bits in '
+        'the brain window).': bleeding and not slices['true_contrasts'].any(),
         'No figures by hemorrhage type: no diagnosis that knows the slices.': (
             unknown == len(slices)
         ),

@@ -22,6 +22,9 @@ from cranium.slices import HEMORRHAGE_TYPES, join_types, split_types
 # In pixels; terciles of the 325 lesions in the masks of 66 ct-ich patients are 622 and 1922.
 LESION_SIZES_PX = [500, 2000]
 SIZES = ('small', 'medium', 'large')
+# In HU, to what is around a bleed.
+CONTRASTS_HU = [10, 20]
+CONTRASTS = ('low', 'medium', 'high')
 
 Figures = dict[str, Estimate]
 _AVERAGES = {'mean': statistics.weighted_mean, 'median': statistics.weighted_median}
@@ -99,6 +102,7 @@ def summarize(
         'patients': lambda: patient_figures(cohort, leave_out),
         'detection': lambda: detection_figures(cohort, operating_point),
         'lesions': lambda: lesion_figures(cohort),
+        'contrasts': lambda: contrast_figures(cohort),
         'types': lambda: type_figures(cohort),
         'calibration': lambda: calibration_figures(cohort),
     }
@@ -224,8 +228,9 @@ def detection_figures(cohort: Cohort, operating_point: OperatingPoint | None = N
 
 def lesion_figures(cohort: Cohort) -> Figures:
     """How many lesions were found, and how many false ones, in all and by size."""
-    true_sizes, found, true_owner = cohort.lesions('true_lesions')
-    sizes, right, owner = cohort.lesions('predicted_lesions')
+    true_sizes, found, true_slices = cohort.lesions('true_lesions')
+    sizes, right, of_slice = cohort.lesions('predicted_lesions')
+    true_owner, owner = cohort.owner[true_slices], cohort.owner[of_slice]
     num_slices, num_patients = len(cohort.slices), len(cohort.patients)
     slices_of_each = cohort.sums(np.ones(num_slices))
     figures: Figures = {}
@@ -244,6 +249,40 @@ def lesion_figures(cohort: Cohort) -> Figures:
                 wrong, np.ones(num_patients), num_patients, 'patients'
             ),
         }
+    return figures
+
+
+def contrast_figures(cohort: Cohort) -> Figures:
+    """Lesions found, and Dice, by the contrast of a bleed; none where no contrast is known."""
+    sizes, found, of_slice = cohort.lesions('true_lesions')
+    counts = np.bincount(of_slice, minlength=len(cohort.slices))
+    cells = [cell.split() for cell in cohort.slices['true_contrasts']]
+    contrasts = np.array(
+        [c for cell, count in zip(cells, counts) for c in cell or ['nan'] * count], float
+    )
+    if np.isnan(contrasts).all():
+        return {}
+    # The contrast of a slice is that of its largest lesion: the last that is written.
+    largest_last = np.argsort(sizes, kind='stable')
+    slice_contrasts = np.full(len(cells), np.nan)
+    slice_contrasts[of_slice[largest_last]] = contrasts[largest_last]
+    dice, bleeding = cohort.slices['dice'].to_numpy(float), cohort.hemorrhage
+    figures: Figures = {}
+    for figure, (values, contrast, owner, of) in {
+        'lesion/sensitivity': (found, contrasts, cohort.owner[of_slice], 'lesions'),
+        'slice/dice_mean': (
+            dice[bleeding],
+            slice_contrasts[bleeding],
+            cohort.owner[bleeding],
+            'slices',
+        ),
+    }.items():
+        left_out = {'of unknown contrast': np.isnan(contrast).sum()}
+        for level, name in enumerate(CONTRASTS):
+            here = (np.digitize(contrast, CONTRASTS_HU) == level) & ~np.isnan(contrast)
+            figures[f'{figure}_contrast_{name}'] = cohort.mean(
+                values[here], owner[here], of, left_out=left_out
+            )
     return figures
 
 

@@ -23,6 +23,7 @@ from cranium.errors import CraniumError
 from cranium.evaluation import hemorrhage_metric, results
 from cranium.evaluation.hemorrhage_metric import LOGGED, HemorrhageMetric
 from cranium.manifest import COLUMNS, write_manifest
+from cranium.windows import encode_hu
 
 from . import two_processes
 from .masks import blobs, perturbed, real_masks
@@ -213,6 +214,20 @@ class TestProbabilities:
     def test_without_logits_the_area_is_the_score(self):
         bare = [data_sample(f'049_00{n}', self.TRUTH * n, self.TRUTH * n) for n in (0, 1)]
         assert evaluate(HemorrhageMetric(), of=bare)['detection/slice_auc'] == 1
+
+
+def test_contrasts_come_from_the_image_in_a_test_alone(tmp_path, monkeypatch):
+    truth = np.zeros((40, 40), int)
+    truth[10:20, 10:20] = 1
+    hu = np.where(truth, 45, 30).astype(np.int16)
+    Image.fromarray(encode_hu(hu)).save(tmp_path / '049_001.png')
+    sample = data_sample('049_001', truth, truth)
+    sample.set_metainfo({'img_path': str(tmp_path / '049_001.png')})
+    found = report(tmp_path / 'out', [sample])
+    assert found.slices.true_contrasts.tolist() == ['15.00']
+    assert found.figures['lesion/sensitivity_contrast_medium'].value == 1
+    monkeypatch.setattr(hemorrhage_metric, 'true_contrasts', lambda *args: 1 / 0)
+    assert evaluate(HemorrhageMetric(), of=[sample])['slice/dice_mean'] == 1
 
 
 class TestBadInput:

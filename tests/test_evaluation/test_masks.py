@@ -15,11 +15,16 @@ def save(folder, name, labels):
     Image.fromarray(np.asarray(labels, np.uint8)).save(folder / f'{name}.png')
 
 
-def save_nifti(folder, name, labels, spacing):
+def save_nifti(folder, name, labels, affine, units='mm', **header):
     nibabel = pytest.importorskip('nibabel')
     folder.mkdir(exist_ok=True)
-    affine = np.diag([*spacing, *[1.0] * (4 - len(spacing))])
-    nibabel.save(nibabel.Nifti1Image(np.asarray(labels, np.uint8), affine), folder / name)
+    if np.ndim(affine) == 1:
+        affine = np.diag([*affine, 1.0])
+    image = nibabel.Nifti1Image(np.asarray(labels, np.uint8), affine)
+    image.header.set_xyzt_units(units)
+    for key, value in header.items():
+        image.header[key] = value
+    nibabel.save(image, folder / name)
 
 
 @pytest.fixture
@@ -65,25 +70,138 @@ def test_masks_that_are_ignored_throughout_are_counted(folders):
     assert warning.startswith('1 true masks are 255 throughout') and '049_002' in warning
 
 
-def test_a_volume_is_evaluated_slice_by_slice(folders):
-    flat, _ = compare(folders)
-    for kind in ('truth', 'prediction'):
-        slices = [np.asarray(Image.open(file)) for file in sorted((folders / kind).iterdir())]
-        volume = np.stack(slices, axis=-1)
-        save_nifti(folders / f'{kind}3d', '49.nii.gz', volume, (0.5, 0.5, 5.0))
-    found, _ = masks.compare_folders(folders / 'prediction3d', folders / 'truth3d')
-    for name in ('patient', 'slice', 'tp', 'fp', 'true_lesions'):
-        assert found[name].tolist() == flat[name].tolist()
-    assert set(found.unit) == {'mm'} and set(found.truth_file) == {''}
-    assert found.assd.to_numpy() == pytest.approx(flat.assd.to_numpy() / 2)
-    assert found.pixel_volume.to_numpy() == pytest.approx(0.5 * 0.5 * 5 / 1000)
+class TestNifti:
+    """Axes, spacing and units come from the affine."""
 
+    MM = (0.5, 0.5, 5.0)
 
-def test_a_nifti_slice(tmp_path):
-    for kind in ('truth', 'prediction'):
-        save_nifti(tmp_path / kind, '049_007.nii', np.eye(5)[..., None], (2.0, 2.0, 1.0))
-    slices, _ = compare(tmp_path)
-    assert slices[['slice', 'dice']].to_numpy().tolist() == [[7, 1]]
+    @pytest.fixture
+    def volumes(self, folders):
+        """Truth and prediction of three slices, (x, y, z), and their figures as PNG."""
+        stacks = {
+            kind: np.stack([np.asarray(Image.open(f)) for f in sorted((folders / kind).iterdir())])
+            for kind in ('truth', 'prediction')
+        }
+        return {kind: stack.transpose(2, 1, 0) for kind, stack in stacks.items()}, compare(folders)[
+            0
+        ]
+
+    @staticmethod
+    def measure(folder, volumes, affine, name='049.nii.gz', **header):
+        for kind, labels in volumes.items():
+            save_nifti(folder / f'{kind}3d', name, labels, affine, **header)
+        return masks.compare_folders(folder / 'prediction3d', folder / 'truth3d')[0]
+
+    def test_a_volume_is_evaluated_slice_by_slice(self, tmp_path, volumes):
+        labels, flat = volumes
+        found = self.measure(tmp_path, labels, self.MM, '49.nii.gz')
+        for name in ('patient', 'slice', 'tp', 'fp', 'fn', 'tn'):
+            assert found[name].tolist() == flat[name].tolist()
+        assert set(found.unit) == {'mm'}
+        assert set(found.truth_file) == set(found.true_contrasts) == {''}
+        assert found.assd.to_numpy() == pytest.approx(flat.assd.to_numpy() / 2)
+        assert found.pixel_volume.to_numpy() == pytest.approx(0.5 * 0.5 * 5 / 1000)
+
+    def test_stored_in_another_order(self, tmp_path, volumes):
+        """(z, y, x), with an affine that says so: the same slices, not 48 of 3 x 64 pixels."""
+        labels, flat = volumes
+        affine = np.array([[0, 0, 0.5, 0], [0, 0.5, 0, 0], [5, 0, 0, 0], [0, 0, 0, 1.0]])
+        turned = {kind: volume.transpose(2, 1, 0) for kind, volume in labels.items()}
+        found = self.measure(tmp_path, turned, affine)
+        assert found.tp.tolist() == flat.tp.tolist()
+        assert found.assd.to_numpy() == pytest.approx(flat.assd.to_numpy() / 2)
+
+    def test_stored_differently_in_both_folders(self, tmp_path, volumes):
+        """Flipped along all axes and transposed, but at the same place."""
+        labels, flat = volumes
+        shape = np.array(labels['truth'].shape)
+        affine = np.diag([*(-np.array(self.MM)), 1.0])
+        affine[:3, 3] = self.MM * (shape - 1)
+        save_nifti(tmp_path / 'a', '049.nii', labels['truth'], self.MM)
+        flipped = labels['prediction'][::-1, ::-1, ::-1]
+        save_nifti(tmp_path / 'b', '049.nii', flipped.swapaxes(0, 1), affine[:, [1, 0, 2, 3]])
+        found, _ = masks.compare_folders(tmp_path / 'b', tmp_path / 'a')
+        assert found.tp.tolist() == flat.tp.tolist()
+
+    def test_slices_are_counted_upwards(self, tmp_path, volumes):
+        labels, flat = volumes
+        found = self.measure(tmp_path, labels, (0.5, 0.5, -5.0))
+        assert found.tp.tolist() == flat.tp.tolist()[::-1]
+
+    @pytest.mark.parametrize(
+        ('affine', 'header'),
+        [
+            ((0.45, 0.9, 5), {'pixdim': [1] * 8}),  # the sform says it
+            ((450, 900, 5000), {'units': 'micron'}),
+            ((0.00045, 0.0009, 0.005), {'units': 'meter'}),
+            ((0.45, 0.9, 5), {'units': 'unknown'}),
+            ((0.45, 0.9, 5), {'sform_code': 0, 'qform_code': 1}),
+        ],
+    )
+    def test_spacing_is_that_of_the_affine(self, tmp_path, affine, header):
+        point = np.zeros((2, 20, 20, 2), np.uint8)
+        point[:, 5, 5], point[1, 5, 5], point[1, 6, 5] = 1, 0, 1
+        labels = {'truth': point[0], 'prediction': point[1]}
+        found = self.measure(tmp_path, labels, affine, **header)
+        assert found.assd.tolist() == pytest.approx([0.45] * 2, rel=1e-5)
+        assert found.pixel_volume.to_numpy() == pytest.approx(0.45 * 0.9 * 5 / 1000)
+
+    @pytest.mark.parametrize('shape', [(5, 6), (5, 6, 1), (5, 6, 1, 1)])
+    def test_a_slice(self, tmp_path, shape):
+        labels = np.eye(5, 6).reshape(shape)
+        found = self.measure(
+            tmp_path, {'truth': labels, 'prediction': labels}, (2, 2, 1), '049_007.nii'
+        )
+        assert found[['slice', 'dice', 'tp']].to_numpy().tolist() == [[7, 1, 5]]
+        assert np.isnan(found.pixel_volume[0]) == (len(shape) == 2)
+
+    @pytest.mark.parametrize('spacing', [(0.5, 0.5, 4), (0.5, 0.6, 5), (-0.5, 0.5, 5)])
+    def test_another_place(self, tmp_path, spacing):
+        save_nifti(tmp_path / 'truth', '049.nii.gz', np.ones((3, 3, 2)), self.MM)
+        save_nifti(tmp_path / 'prediction', '049.nii.gz', np.ones((3, 3, 2)), spacing)
+        with pytest.raises(CraniumError, match=r'prediction/049\.nii\.gz: spacing or orientation'):
+            compare(tmp_path)
+
+    def test_turned_by_ten_degrees(self, tmp_path):
+        turn = np.eye(4)
+        cos, sin = np.cos(np.radians(10)), np.sin(np.radians(10))
+        turn[:2, :2] = [[cos, -sin], [sin, cos]]
+        save_nifti(tmp_path / 'truth', '049.nii', np.ones((9, 9, 2)), turn)
+        save_nifti(tmp_path / 'prediction', '049.nii', np.ones((9, 9, 2)), np.eye(4))
+        with pytest.raises(CraniumError, match='spacing or orientation'):
+            compare(tmp_path)
+        save_nifti(tmp_path / 'prediction', '049.nii', np.ones((9, 9, 2)), turn)
+        assert compare(tmp_path)[0].dice.tolist() == [1, 1]
+
+    def test_against_png(self, tmp_path):
+        """(x, y) against (y, x): nothing tells whether they are."""
+        save(tmp_path / 'truth', '049_007', np.eye(5, 5, 1))
+        save_nifti(tmp_path / 'prediction', '049_007.nii.gz', np.eye(5, 5, 1), self.MM)
+        with pytest.raises(CraniumError, match=r'NIfTI tells .* PNG does not; save both'):
+            compare(tmp_path)
+
+    @pytest.mark.parametrize(
+        ('name', 'shape', 'affine', 'header', 'message'),
+        [
+            ('049.nii', (9, 9, 2), None, {}, 'no valid affine'),
+            ('049.nii', (9, 9, 2), (0.5, 0.5, 0), {}, 'no valid affine'),
+            ('049.nii', (2, 9, 9), np.eye(4), {}, 'axial slices are 2 x 9 mm, which is no head'),
+            (
+                '049_001.nii',
+                (9, 9, 2),
+                MM,
+                {},
+                '2 slices; name a volume <patient>',
+            ),
+            ('049_001_0000.nii.gz', (9, 9, 1), MM, {}, r'expected a name .* 049_021\.png'),
+            ('049_001_0000.nii.gz', (9, 9, 2), MM, {}, r'expected a name .* 049_021\.png'),
+            ('049.nii', (9, 9, 2, 2), MM, {}, 'expected is a slice or a volume'),
+        ],
+    )
+    def test_what_is_refused(self, tmp_path, name, shape, affine, header, message):
+        labels = dict.fromkeys(('truth', 'prediction'), np.ones(shape))
+        with pytest.raises(CraniumError, match=rf'{name}: .*{message}'):
+            self.measure(tmp_path, labels, affine, name, **header)
 
 
 class TestBadInput:
@@ -118,17 +236,6 @@ class TestBadInput:
         save(folders / 'truth', '049_002', 255 * np.eye(64, 48))
         with pytest.raises(CraniumError, match=r'truth/049_002\.png: the mask holds 255 but no 1'):
             compare(folders)
-
-    def test_other_spacing_or_orientation(self, tmp_path):
-        for name, spacing in {
-            'truth': (0.5, 0.5, 5),
-            'a': (0.5, 0.5, 4),
-            'b': (-0.5, 0.5, 5),
-        }.items():
-            save_nifti(tmp_path / name, '049.nii.gz', np.ones((3, 3, 2)), spacing)
-        for name in ('a', 'b'):
-            with pytest.raises(CraniumError, match=r'049\.nii\.gz: spacing or orientation'):
-                masks.compare_folders(tmp_path / name, tmp_path / 'truth')
 
     def test_colours(self, folders):
         save(folders / 'prediction', '049_002', np.zeros((64, 48, 3)))

@@ -59,14 +59,6 @@ def test_a_file_that_is_gone(row, tmp_path):
         slice_picture(row, 30)
 
 
-def test_nifti_masks_are_drawn(row, tmp_path):
-    nibabel = pytest.importorskip('nibabel')
-    mask = np.asarray(Image.open(tmp_path / 'truth.png'))
-    nibabel.save(nibabel.Nifti1Image(mask, np.eye(4)), tmp_path / 'truth.nii.gz')
-    nifti = row | {'truth_file': str(tmp_path / 'truth.nii.gz')}
-    assert slice_picture(nifti, 30) == slice_picture(row, 30)
-
-
 def test_what_cannot_be_drawn_is_said(row, tmp_path):
     volume = slice_picture(row | {'truth_file': ''}, 30)
     assert 'truth not drawn, as no mask file' in volume['caption'] and not volume['outlines']
