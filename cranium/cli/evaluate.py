@@ -14,7 +14,7 @@ EXAMPLE = 'Example: cranium evaluate --pred PREDICTIONS --truth data/masks/val -
 @click.option('--pred', required=True, type=FOLDER, help='Folder of predicted masks.')
 @click.option('--truth', required=True, type=FOLDER, help='Folder of true masks.')
 @click.option('--out', required=True, type=FOLDER, help='Folder for the results.')
-@click.option('--images', type=FOLDER, help='Folder of the images, for the report.')
+@click.option('--images', type=FOLDER, help='Folder of the images, for contrasts and pictures.')
 @click.option('--diagnosis', help='hemorrhage_diagnosis.csv, for figures by hemorrhage type.')
 @click.option(
     '--operating-point',
@@ -39,7 +39,7 @@ def command(
     """Compute every figure for masks on disk, made by anything.
 
     Writes summary.json, slices.csv and patients.csv as `mim test` does, and prints the table. Masks
-    are <patient>_<slice>.png or NIfTI, or <patient>.nii.gz with slices along the last axis.
+    are <patient>_<slice>.png, or NIfTI: <patient>_<slice>.nii.gz or <patient>.nii.gz (volumes).
     """
     from cranium.diagnosis import read_diagnosis
     from cranium.evaluation import masks, provenance, results

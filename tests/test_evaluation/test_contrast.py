@@ -1,16 +1,21 @@
 """Contrast of a bleed to its surroundings: by hand, in figures, and where it is not known."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from cranium.evaluation import contrast, results
 from cranium.evaluation.cohort import Cohort
+from cranium.evaluation.measures import match_lesions
 from cranium.evaluation.records import measure_slice, read_slices, slice_table
 from cranium.evaluation.summary import contrast_figures
 from cranium.windows import BRAIN, encode_hu
 
 from .slices import LITERAL, record
+
+SAMPLE = Path(__file__).parents[2] / 'data/sample/Patients_CT'
 
 ROWS, COLUMNS = np.mgrid[:80, :90]
 
@@ -72,6 +77,21 @@ def test_at_the_edge_of_the_image_and_without_surroundings():
     corner = (ROWS < 5) & (COLUMNS < 5)
     assert contrasts(corner, a_slice((corner, 40))) == [10]
     assert np.isnan(contrasts(corner, a_slice((corner, 40), tissue=-1000))).all()
+
+
+def test_the_sample_has_faint_and_clear_bleeds():
+    means = {}
+    for patient in ('066', '085'):
+        found, pixels = 0.0, 0
+        for file in (SAMPLE / patient / 'brain').glob('*_HGE_Seg.jpg'):
+            truth = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) > 127
+            image = str(file).replace('_HGE_Seg', '')
+            hu = BRAIN.to_hu(cv2.imread(image, cv2.IMREAD_GRAYSCALE))
+            (sizes, *_) = match_lesions(truth, truth)
+            found += np.dot(sizes, contrasts(truth, hu))
+            pixels += sizes.sum()
+        means[patient] = found / pixels
+    assert means == pytest.approx({'066': 30.0, '085': 5.2}, abs=0.1)
 
 
 class TestFiles:

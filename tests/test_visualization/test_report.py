@@ -95,6 +95,11 @@ def recomputed(file):
     sums = {p: [sum(column) for column in zip(*by_patient[p])] for p in by_patient}
     areas = [t + p for t, p, _, _ in counts]
     lesions = [pair.split(':') for row in rows for pair in row['true_lesions'].split()]
+    contrasts = [float(cell) for row in rows for cell in row['true_contrasts'].split()]
+    found = {
+        level: [m == '1' for (_, m), hu in zip(lesions, contrasts) if low <= hu < high]
+        for level, low, high in (('low', -99, 10), ('medium', 10, 20), ('high', 20, 999))
+    }
     wrong = [p for row in rows for p in row['predicted_lesions'].split() if p.endswith(':0')]
     hd95 = [float(r['hd95']) for r, (t, _, n, _) in zip(rows, counts) if r['hd95'] and t + n]
     ious = tp / (tp + fp + fn), tn / (tn + fp + fn)
@@ -114,6 +119,10 @@ def recomputed(file):
             [max(t + p for t, p, _ in group) for group in by_patient.values()],
         ),
         'lesion/sensitivity': np.mean([matched == '1' for _, matched in lesions]),
+        **{
+            f'lesion/sensitivity_contrast_{level}': np.mean(matched) if matched else np.nan
+            for level, matched in found.items()
+        },
         'lesion/false_positives_per_patient': len(wrong) / len(by_patient),
     }
 
@@ -125,7 +134,7 @@ def test_figures_follow_from_slices_csv_alone(work_dir, elements):
         if 'data-figure' in attributes:
             printed[attributes['data-figure']].add(float(attributes['data-value']))
     for name, value in expected.items():
-        assert [pytest.approx(value, abs=1e-9)] == list(printed[name]), name
+        assert [pytest.approx(value, abs=1e-9, nan_ok=True)] == list(printed[name]), name
     # Every headline that the report has is among those computed again.
     assert set(report.HEADLINES) & set(printed) == set(expected)
 
