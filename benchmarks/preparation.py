@@ -21,7 +21,7 @@ from cranium.errors import CraniumError
 from cranium.manifest import mask_path, read_manifest
 from cranium.preparation.plan import Options, Plan, make_plan
 from cranium.preparation.prepare import write_plan
-from cranium.preparation.raw import RawSlice, read_raw
+from cranium.preparation.raw import RawDataset, RawSlice, read_raw
 from cranium.preparation.source import PATIENTS, FolderSource, find_source
 from cranium.slices import slice_name
 
@@ -37,49 +37,65 @@ def compare_with_predecessor(source: Path, slices: int, rounds: int) -> dict[str
     Returns:
         dict[str, float]: Milliseconds per slice of CPU and of wall time, and their ratios. CPU
         time is that of one process; wall time that of two warm workers against the
-        predecessor's one.
+        predecessor's one. ``hu`` is the tree of ``--window hu``, whose CPU time and size stand
+        beside those of the default.
 
     Raises:
         CraniumError: A pixel of an image or a mask differs from Pillow's decode.
     """
     from joblib import parallel_config
 
-    plan = _spread(source, slices)
+    raw = _spread(source, slices)
     cpu, wall = [], []
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        old = out / 'predecessor'
-        with parallel_config(backend='loky', n_jobs=2):
-            write_plan(plan, out / 'warm')  # starts the workers
+        with parallel_config(backend='loky', n_jobs=2):  # starts the workers
+            plan = _prepare(raw, out / 'warm', errata='ignore')
         _assert_pixels(plan, out / 'warm')
         for number in range(rounds):
             new = out / f'{number}'
             with parallel_config(n_jobs=1):
-                one = _timed(lambda new=new: write_plan(plan, new / '1'))
+                one = _timed(lambda new=new: _prepare(raw, new / 'brain'))
+                hu = _timed(lambda new=new: _prepare(raw, new / 'hu', window='hu'))
             with parallel_config(backend='loky', n_jobs=2):
-                two = _timed(lambda new=new: write_plan(plan, new / '2'))
-            before = _timed(lambda: _predecessor(plan, old))
-            cpu.append((before[0], one[0]))
+                two = _timed(lambda new=new: _prepare(raw, new / '2'))
+            before = _timed(lambda: _predecessor(plan, out / 'predecessor'))
+            cpu.append((before[0], one[0], hu[0]))
             wall.append((before[1], two[1]))
+            size, size_hu = (_kilobytes(new / name / 'images') for name in ('brain', 'hu'))
             shutil.rmtree(new)
     per_slice = 1000 / len(plan.slices)
     return {
         'slices': len(plan.slices),
-        'predecessor, CPU ms': median(old for old, _ in cpu) * per_slice,
-        'Cranium, CPU ms': median(new for _, new in cpu) * per_slice,
-        'CPU ratio': median(old / new for old, new in cpu),
+        'predecessor, CPU ms': median(old for old, _, _ in cpu) * per_slice,
+        'Cranium, CPU ms': median(new for _, new, _ in cpu) * per_slice,
+        'CPU ratio': median(old / new for old, new, _ in cpu),
         'predecessor, wall ms': median(old for old, _ in wall) * per_slice,
         'Cranium with 2 workers, wall ms': median(new for _, new in wall) * per_slice,
         'wall ratio': median(old / new for old, new in wall),
+        'hu, CPU ms': median(hu for _, _, hu in cpu) * per_slice,
+        'hu, CPU against the default': median(hu / new for _, new, hu in cpu),
+        'image, kB': size / len(plan.slices),
+        'hu, image, kB': size_hu / len(plan.slices),
     }
 
 
-def _spread(source: Path, slices: int) -> Plan:
-    """Plan whole scans of patients evenly drawn from all, as a scan is what is prepared at once."""
-    plan = make_plan(read_raw(find_source(source)), Options(split='slice'))
-    scans = [list(scan) for _, scan in groupby(plan.slices, key=lambda item: item.patient)]
-    step = max(1, len(plan.slices) // slices)
-    return dataclasses.replace(plan, slices=list(chain.from_iterable(scans[::step])))
+def _spread(source: Path, slices: int) -> RawDataset:
+    """Take whole scans of patients evenly drawn from all, as a scan is what is prepared at once."""
+    raw = read_raw(find_source(source))
+    scans = [list(scan) for _, scan in groupby(raw.slices, key=lambda item: item.patient)]
+    step = max(1, len(raw.slices) // slices)
+    return dataclasses.replace(raw, slices=list(chain.from_iterable(scans[::step])))
+
+
+def _prepare(raw: RawDataset, out: Path, **options: str) -> Plan:
+    plan = make_plan(raw, Options(split='slice', **options))
+    write_plan(plan, out)
+    return plan
+
+
+def _kilobytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob('*.png')) / 1000
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:

@@ -41,17 +41,23 @@ def combine(
     """
     if bone is None:
         return brain_window.to_hu(brain)
-    pairs = cv2.merge([bone, brain]).view('<u2')[..., 0]
-    return _hu_of_pair(brain_window, bone_window).take(pairs)
+    lowest, highest, wide = _tables(brain_window, bone_window)
+    # Where the brain window measures, both bounds are what it measures.
+    hu = cv2.LUT(bone, wide)
+    cv2.max(hu, cv2.LUT(brain, lowest), dst=hu)
+    cv2.min(hu, cv2.LUT(brain, highest), dst=hu)
+    return np.asarray(hu, np.int16)
 
 
 @lru_cache(maxsize=16)
-def _hu_of_pair(brain_window: Window, bone_window: Window) -> NDArray[np.int16]:
-    """HU by 256 times the gray value of the brain window plus that of the bone window."""
-    brain, bone = (gray.astype(np.uint8) for gray in np.divmod(np.arange(2**16), 2**8))
-    hu, wide = brain_window.to_hu(brain), bone_window.to_hu(bone)
+def _tables(brain_window: Window, bone_window: Window) -> tuple[NDArray[np.int16], ...]:
+    """HU by gray value: bounds by that of the brain window, within them that of the bone window."""
+    grays = np.arange(256, dtype=np.uint8)
+    lowest, wide = brain_window.to_hu(grays), bone_window.to_hu(grays)
+    highest = lowest.copy()
+    lowest[: _BLACK + 1] = np.iinfo(np.int16).min
+    highest[: _BLACK + 1] = round(brain_window.low)
+    lowest[_WHITE:] = round(brain_window.high)
+    highest[_WHITE:] = np.iinfo(np.int16).max
     wide[wide <= bone_window.low + _AIR_HU] = round(BONE.low)
-    low, high = np.int16(round(brain_window.low)), np.int16(round(brain_window.high))
-    np.copyto(hu, np.maximum(wide, high), where=brain >= _WHITE)
-    np.copyto(hu, np.minimum(wide, low), where=brain <= _BLACK)
-    return hu
+    return lowest, highest, wide

@@ -7,7 +7,6 @@ from PIL import Image
 from benchmarks import preparation as benchmark
 from benchmarks.preparation import compare_with_predecessor, multiply
 from cranium.errors import CraniumError
-from cranium.preparation.prepare import write_plan
 from cranium.preparation.raw import read_raw
 from cranium.preparation.source import find_source
 
@@ -32,8 +31,7 @@ def test_figures(raw_tree):
 
 @pytest.mark.parametrize('name', ['images/*/*.png', 'masks/*/*_001.png', 'masks/*/*_002.png'])
 def test_other_pixels_are_found(raw_tree, tmp_path, name):
-    plan = benchmark._spread(raw_tree.root, 15)
-    write_plan(plan, tmp_path)
+    plan = benchmark._prepare(benchmark._spread(raw_tree.root, 15), tmp_path)
     benchmark._assert_pixels(plan, tmp_path)
     path = next(tmp_path.glob(name))
     Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
