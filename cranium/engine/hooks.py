@@ -68,7 +68,7 @@ class RecordTrainingHook(Hook):
         self._record = {
             'version': __version__,
             'commit': _commit(),
-            'data_sha256': data_sha256(getattr(dataset, 'data_root', None) or 'nowhere'),
+            'data_sha256': data_sha256(getattr(dataset, 'data_root', None)),
         }
         if None not in patients:
             self._record['training_patients'] = sorted(patients.union(self._seen_before))
@@ -78,10 +78,10 @@ class RecordTrainingHook(Hook):
         checkpoint['meta']['cranium'] = self._record
 
 
-def data_sha256(tree: str | Path) -> str | None:
+def data_sha256(tree: str | Path | None) -> str | None:
     """Return the SHA-256 of a tree's ``dataset.json``, which holds those of its other files."""
-    file = Path(tree) / 'dataset.json'
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+    file = Path(tree) / 'dataset.json' if tree else None
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else None
 
 
 def _commit() -> str | None:

@@ -71,12 +71,8 @@ def stage_panels(rows: Sequence[tuple[str, Sequence[Stage]]]) -> tuple[list[Pane
 
 
 def _gray(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """Black to white over an image."""
-    image = image.astype(np.float32).clip(
-        min=-100
-    )  # air, of HU, would leave no contrast to the rest
-    low, high = image.min(), image.max()
-    gray: NDArray[np.uint8] = np.rint((image - low) * (255 / max(high - low, 1e-9))).astype(
-        np.uint8
-    )
+    """Black to white over an image; air, of HU, would leave no contrast to the rest."""
+    image = image.astype(np.float32).clip(min=-100)
+    image -= image.min()
+    gray: NDArray[np.uint8] = np.rint(image * (255 / max(image.max(), 1e-9))).astype(np.uint8)
     return gray
