@@ -79,9 +79,5 @@ def progress_bar(total: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield lambda done: None
         return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task('slices', total=total)
-        yield lambda done: progress.advance(task, done)
+    with click.progressbar(length=total, label='slices', file=sys.stderr) as bar:
+        yield bar.update

@@ -43,7 +43,7 @@ def command(
     from cranium.preparation.collection import open_collection
     from cranium.preparation.sheets import choose, load
     from cranium.visualization.contact_sheet import contact_sheet
-    from cranium.visualization.patient_page import patient_page, view_panels
+    from cranium.visualization.page import patient_page, view_panels
 
     collection = open_collection(source)
     patients = [patient_name(name) for name in patient]

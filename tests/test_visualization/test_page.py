@@ -9,7 +9,7 @@ from PIL import Image
 from cranium.preparation.sheets import View
 from cranium.slices import IGNORE_INDEX
 from cranium.visualization.overlay import COLOURS, TRUTH, outline
-from cranium.visualization.patient_page import SIDE, patient_page, view_panels
+from cranium.visualization.page import SIDE, patient_page, view_panels
 
 GRAY = np.full((SIDE, SIDE), 100, np.uint8)
 MASK = np.zeros((SIDE, SIDE), np.uint8)
