@@ -26,20 +26,15 @@ class Cohort:
 
     Attributes:
         slices (DataFrame): Those that count; ``ignored`` says how many do not.
-        patients (ndarray): Names of the patients, (P,).
-        owner (ndarray): Index of the patient of each slice, (n,).
+        patients, owner (ndarray): Names of the patients, (P,), and the index of each slice's, (n,).
         weights (ndarray): See :func:`~cranium.evaluation.statistics.patient_weights`.
         tp, fp, fn, tn (ndarray): float64 of shape (n,).
         hemorrhage, predicted (ndarray): bool of shape (n,), whether the truth or the prediction of
             a slice holds hemorrhage; ``patient_hemorrhage`` of shape (P,).
         unit (str): Of distances.
-        score (ndarray): float64 of shape (n,), how likely a slice holds hemorrhage: its log-odds
-            (nan where it has none and others have); where no slice has any (``score_kind`` is
+        score (ndarray): float64 of shape (n,), the log-odds that a slice holds hemorrhage (nan
+            where it has none and others have); where no slice has any (``score_kind`` is
             ``'area'``, not ``'log-odds'``), its predicted pixels. ``patient_score`` is the highest.
-
-    Raises:
-        CraniumError: If no pixel of any slice counts, or some slices have a spacing and others
-            not.
     """
 
     def __init__(self, slices: pd.DataFrame, replicates: int = 10_000) -> None:

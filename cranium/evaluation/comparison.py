@@ -70,9 +70,8 @@ def compare_runs(
         measures (sequence): Of :data:`MEASURES`. Defaults to the authors' Dice.
         replicates (int): Draws of patients and random exchanges of signs. Defaults to 10,000.
 
-    Raises:
-        CraniumError: If there are fewer than two runs or patients with hemorrhage, or the runs
-            differ in slices or truth.
+    Returns:
+        list[Difference]: One for each further run and measure.
     """
     if len(runs) < 2:
         raise CraniumError('a comparison needs two runs; name another')

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cranium.evaluation.measures import label_lesions
 from cranium.windows import BRAIN, decode_hu
 
 RING_PX = 8
@@ -40,7 +41,7 @@ def true_contrasts(truth: NDArray[Any], image_file: str | Path) -> str:
 
 def lesion_contrasts(truth: NDArray[Any], hu: NDArray[np.int16]) -> list[float]:
     """Mean HU of each lesion minus that of the ring around it, outside of any other lesion."""
-    labels, _ = ndimage.label(truth == 1, np.ones((3, 3)))
+    labels, _ = label_lesions(truth == 1)
     tissue = (truth == 0) & (hu >= SOFT_TISSUE_HU[0]) & (hu <= SOFT_TISSUE_HU[1])
     contrasts = []
     for lesion, box in enumerate(ndimage.find_objects(labels), 1):

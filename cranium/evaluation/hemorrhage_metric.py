@@ -52,10 +52,10 @@ LOGGED = (
 class HemorrhageMetric(BaseMetric):
     """Hemorrhage segmentation and detection by pixel, slice, patient and lesion.
 
-    It serves beside mmseg's ``IoUMetric`` or instead of it: ``aAcc``, ``mIoU``, ``mAcc`` and
-    ``mDice`` are IoUMetric's figures, in percent, not rounded. A slice is scored for detection
-    by the ``slice_score`` (log-odds) that the segmentor gave the data sample, else by the highest
-    log-odds of its pixels, or without logits by its predicted area.
+    ``aAcc``, ``mIoU``, ``mAcc`` and ``mDice`` are those of mmseg's ``IoUMetric``, in percent, not
+    rounded. A slice is scored for detection by the ``slice_score`` (log-odds) that the segmentor
+    gave the data sample, else by the highest log-odds of its pixels, or without logits by its
+    predicted area.
 
     Args:
         report (bool): Whether to compute every figure with its interval, print the table and
@@ -102,12 +102,7 @@ class HemorrhageMetric(BaseMetric):
         self.output_dir = output_dir
 
     def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Measure the slices of a batch, mmseg's data samples as dicts.
-
-        Raises:
-            CraniumError: If a slice has no truth, its prediction is of another size, a label is no
-                class, or there are more than two; the message names the slice.
-        """
+        """Measure the slices of a batch, mmseg's data samples as dicts; errors name the slice."""
         classes = (self.dataset_meta or {}).get('classes') or ('background', 'hemorrhage')
         if len(classes) != 2:
             raise CraniumError(

@@ -55,10 +55,6 @@ def compare_folders(
 
     Returns:
         tuple: The table of slices, and what a reader of the figures has to know.
-
-    Raises:
-        OSError: If a folder is missing or a file cannot be read.
-        CraniumError: If a true mask has no prediction, or masks are not what they must be.
     """
     predictions, truths = _masks_of(prediction), _masks_of(truth)
     if missing := sorted(set(truths) - set(predictions)):

@@ -48,7 +48,7 @@ class LesionMatch(NamedTuple):
 def binary_masks(
     truth: Labels, prediction: Labels
 ) -> tuple[BoolArray, BoolArray, BoolArray | None]:
-    """Check two label maps and turn them into masks of hemorrhage.
+    """Turn two label maps into masks of hemorrhage, checking their labels.
 
     Args:
         truth (ndarray): 0 background, 1 hemorrhage, 255 not to be counted.
@@ -57,9 +57,6 @@ def binary_masks(
     Returns:
         tuple: True and predicted hemorrhage, False where pixels do not count; and which pixels
         count, None where all do.
-
-    Raises:
-        ValueError: If the shapes differ or there is another label.
     """
     _check_same_shape(truth, prediction)
     is_true, is_predicted = truth == 1, prediction == 1
@@ -124,11 +121,10 @@ def surface_distances(
     Args:
         truth (ndarray): Mask of any shape.
         prediction (ndarray): Mask of the same shape.
-        spacing (array_like): Size of a pixel in mm, along each axis or along all. Defaults to 1,
-            distances in pixels.
+        spacing (array_like): Size of a pixel in mm, along each axis or along all.
 
     Returns:
-        tuple[ndarray, ndarray]: float64, one distance per border pixel of the truth and of the
+        tuple[ndarray, ndarray]: float64, of the border pixels of the truth and of those of the
         prediction. Where one mask is empty, the distances from the other are ``inf``.
     """
     truth, prediction = np.asarray(truth, bool), np.asarray(prediction, bool)
@@ -177,22 +173,27 @@ def normalized_surface_dice(
     return float(_ratio(float(within), float(len(to_prediction) + len(to_truth))))
 
 
+def label_lesions(mask: BoolArray) -> tuple[NDArray[np.int64], int]:
+    """Number the connected components of a mask from 1; pixels touching at a corner connect."""
+    labels, number = ndimage.label(mask, np.ones((3,) * mask.ndim, bool), np.int64)
+    return labels, number
+
+
 def match_lesions(truth: Labels, prediction: Labels, iou_threshold: float = 0.1) -> LesionMatch:
     """Find the lesions of both masks and pair them one to one.
 
-    A lesion is a connected component; pixels that touch at a corner are connected. A true and a
-    predicted lesion can be paired when their IoU reaches the threshold (above 0, at most 1). Of all
-    pairings it is the one with the most pairs, and among those the one with the largest total IoU.
-    Above a threshold of 0.5 there is no choice, and the result is that of panoptic quality: A.
-    Kirillov et al., CVPR 2019, doi:10.1109/CVPR.2019.00963. The default is nnDetection's: M.
-    Baumgartner et al., MICCAI 2021, doi:10.1007/978-3-030-87240-3_51.
+    Lesions are those of :func:`label_lesions`. A true and a predicted lesion can be paired when
+    their IoU reaches the threshold (above 0, at most 1). Of all pairings it is the one with the most
+    pairs, and among those the one with the largest total IoU. Above a threshold of 0.5 there is no
+    choice, and the result is that of panoptic quality: A. Kirillov et al., CVPR 2019,
+    doi:10.1109/CVPR.2019.00963. The default is nnDetection's: M. Baumgartner et al., MICCAI 2021,
+    doi:10.1007/978-3-030-87240-3_51.
     """
     truth, prediction = np.asarray(truth, bool), np.asarray(prediction, bool)
     _check_same_shape(truth, prediction)
     box = _bounding_box(truth | prediction)
-    touching = np.ones((3,) * truth.ndim, bool)
-    truth_labels, num_truth = ndimage.label(truth[box], touching, np.int64)
-    prediction_labels, num_prediction = ndimage.label(prediction[box], touching, np.int64)
+    truth_labels, num_truth = label_lesions(truth[box])
+    prediction_labels, num_prediction = label_lesions(prediction[box])
     overlaps = np.bincount(
         (truth_labels * (num_prediction + 1) + prediction_labels).ravel(),
         minlength=(num_truth + 1) * (num_prediction + 1),
@@ -211,18 +212,12 @@ def match_lesions(truth: Labels, prediction: Labels, iou_threshold: float = 0.1)
 
 
 def youden_threshold(truth: Labels, score: FloatArray) -> float:
-    """Threshold with the largest sum of sensitivity and specificity.
+    """The highest score at which sensitivity and specificity add up to the most.
 
     W. J. Youden, Cancer 3(1):32-35, 1950,
-    doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3.
-
-    Args:
-        truth (ndarray): bool or 0/1 of shape (n,).
-        score (ndarray): float of shape (n,); the higher, the more likely positive.
-
-    Returns:
-        float: The highest such score, reached by a positive; nan where a class is missing or a
-        score is nan.
+    doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3. Truth and scores are of shape
+    (n,); a score that reaches the threshold is positive. nan where a class is missing or a score is
+    nan.
     """
     positives, negatives = (
         np.sort(score[np.asarray(truth, bool) == kind]) for kind in (True, False)
@@ -245,13 +240,12 @@ def calibration_gaps(
 
     Args:
         truth (ndarray): Mask of any shape.
-        probability (ndarray): Of the same shape, 0 to 1, else a ValueError.
+        probability (ndarray): Of the same shape, 0 to 1.
         bins (int): Bins of equal width; each includes its lower edge, the last also 1.
         counted (ndarray, optional): bool of the same shape, which pixels count. Defaults to all.
 
     Returns:
-        ndarray: float64 of shape (bins,), in pixels; 0 for an empty bin, all nan where a
-        probability is nan.
+        ndarray: float64 of shape (bins,), in pixels; all nan where a probability is nan.
     """
     truth, probability = np.asarray(truth), np.asarray(probability)
     _check_same_shape(truth, probability)
@@ -275,14 +269,8 @@ def expected_calibration_error(gaps: FloatArray, num_pixels: ArrayLike) -> Float
     """Mean over pixels of the distance between predicted probability and frequency, by bins (ECE).
 
     M. Pakdaman Naeini et al., AAAI 2015, doi:10.1609/aaai.v29i1.9602, of the probability of
-    hemorrhage, not of the confidence in the class predicted.
-
-    Args:
-        gaps (ndarray): float of shape (..., bins), sums of :func:`calibration_gaps`.
-        num_pixels (array_like): Of shape (...), the pixels that went into it.
-
-    Returns:
-        ndarray: float64 of shape (...), 0 to 1; nan without pixels.
+    hemorrhage, not of the confidence in the class predicted. ``gaps`` of shape (..., bins) are sums
+    of :func:`calibration_gaps` over ``num_pixels`` pixels (...).
     """
     return _ratio(np.abs(gaps).sum(axis=-1), num_pixels)
 

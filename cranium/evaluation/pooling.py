@@ -31,9 +31,6 @@ def pool(
         name (str, optional): What the experiment is called. Defaults to that of the first fold.
         notes (Sequence[str]): Further warnings, as of folds that are missing.
         replicates (int): Draws of patients for the intervals. Defaults to 10,000.
-
-    Raises:
-        CraniumError: If there are no folds, or a patient is in two of them.
     """
     if not folds:
         raise CraniumError('no fold is finished, so there is nothing to pool; run the folds first')

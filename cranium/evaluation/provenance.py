@@ -54,8 +54,7 @@ def describe_run(
     Args:
         config (mapping): The run's mmengine config.
         tested (collection): Patients that were tested.
-        training (mapping, optional): What the checkpoint says of its training, in
-            ``meta['cranium']``.
+        training (mapping, optional): The checkpoint's ``meta['cranium']``.
 
     Returns:
         dict: Among others ``data`` (folder of the images tested), ``trained_on`` (patients tested

@@ -97,9 +97,6 @@ def measure_slice(
         thickness (float): Distance between slices in mm, for volumes in ml.
         **about: Further columns, such as ``image_file``.
 
-    Returns:
-        dict: A row of the table of slices, without what follows from its other cells.
-
     Raises:
         CraniumError: If the shapes differ, or a label or a probability is not what it must be; the
             message names the slice.

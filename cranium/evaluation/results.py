@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +90,6 @@ def evaluate(
         provenance (mapping): Where model and data come from.
         warnings (sequence): Warnings to hand on.
         replicates (int): Draws of patients for the intervals. Defaults to 10,000.
-
-    Raises:
-        CraniumError: If there are no slices, one is there twice, no pixel counts, or the operating
-            point does not fit.
     """
     cohort = Cohort(slice_table(slices, score_smoothing), replicates)
     if operating_point:
@@ -142,10 +138,8 @@ def write_results(results: Results, folder: str | Path) -> None:
     patients = patient_table(Cohort(results.slices, replicates=0))
     for table, name in ((results.slices, SLICES), (patients, PATIENTS)):
         table.to_csv(folder / name, index=False, lineterminator='\n')
-    summary = {name: value for name, value in vars(results).items() if name != 'slices'}
-    for name in ('operating_point', 'used_operating_point'):
-        summary[name] = summary[name] and asdict(summary[name])
-    summary['figures'] = {name: asdict(figure) for name, figure in results.figures.items()}
+    summary = asdict(replace(results, slices=results.slices[:0]))
+    del summary['slices']
     # JSON has no nan and no infinity: null.
     summary = json.loads(json.dumps(summary), parse_constant=lambda name: None)
     text = json.dumps(summary, indent=2, ensure_ascii=False)

@@ -85,16 +85,9 @@ def summarize(
     leave_out: Collection[str] = (),
     operating_point: OperatingPoint | None = None,
 ) -> tuple[Figures, list[str]]:
-    """Compute every figure of a run.
+    """Compute every figure of a run, and warn of what could not be computed.
 
-    Args:
-        cohort (Cohort): The measured slices.
-        leave_out (collection): Patients that the authors' Dice is also given without.
-        operating_point (OperatingPoint, optional): Thresholds chosen on other patients.
-
-    Returns:
-        tuple[dict, list]: Estimates by name, and warnings of what could not be computed: a defect
-        in one group of figures must cost neither the others nor a training.
+    A defect in one group of figures must cost neither the others nor a training.
     """
     groups: dict[str, Callable[[], Figures]] = {
         'pixels': lambda: pixel_figures(cohort),
@@ -338,11 +331,11 @@ def patient_table(cohort: Cohort) -> pd.DataFrame:
             'false_lesions': slices['predicted_lesions'].str.count(':0'),
         }
     )
-    table = sums.groupby(cohort.owner).sum()
     shown = slices['types'].groupby(cohort.owner).agg('+'.join).map(split_types)
-    table['patient'] = cohort.patients
-    table['types'] = [join_types(k for k in HEMORRHAGE_TYPES if k in kinds) for kinds in shown]
-    table = table.assign(**cohort.patient_dice(), score=cohort.patient_score)
-    table['volume_error_ml'] = cohort.sums((fp - fn) * slices['pixel_volume'])
-    first = ['patient', 'types']
-    return table[[*first, *(name for name in table if name not in first)]]
+    types = [join_types(k for k in HEMORRHAGE_TYPES if k in kinds) for kinds in shown]
+    about = pd.DataFrame({'patient': cohort.patients, 'types': types})
+    return pd.concat([about, sums.groupby(cohort.owner).sum()], axis='columns').assign(
+        **cohort.patient_dice(),
+        score=cohort.patient_score,
+        volume_error_ml=cohort.sums((fp - fn) * slices['pixel_volume']),
+    )

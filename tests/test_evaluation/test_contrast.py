@@ -73,6 +73,11 @@ def test_other_lesions_and_unknown_pixels_are_no_surroundings():
     assert contrast.lesion_contrasts(truth, a_slice((COLUMNS > 50, 80), (BLEED, 40))) == [10]
 
 
+def test_pixels_that_touch_at_a_corner_are_one_lesion():
+    pair = np.eye(80, 90, dtype=bool) & (ROWS > 20) & (ROWS < 23)
+    assert contrasts(pair, a_slice((pair, 40))) == [10]
+
+
 def test_at_the_edge_of_the_image_and_without_surroundings():
     corner = (ROWS < 5) & (COLUMNS < 5)
     assert contrasts(corner, a_slice((corner, 40))) == [10]

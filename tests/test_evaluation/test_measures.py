@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cranium.evaluation import measures
@@ -16,8 +16,6 @@ TRUTH = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0]])
 PREDICTION = np.array([[0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 1, 0]])  # TP 2, FP 1, FN 2, TN 7
 
 EMPTY, FULL = np.zeros((3, 5), int), np.ones((3, 5), int)
-SINGLE = EMPTY.copy()
-SINGLE[1, 2] = 1
 
 
 def test_importing_the_measures_needs_no_torch():
@@ -73,22 +71,12 @@ class TestOverlap:
         assert np.isnan([measures.precision(0, 0), measures.sensitivity(0, 0)]).all()
         assert np.isnan(measures.specificity(0, 0))
 
-    def test_empty_against_full_is_zero(self):
-        assert measures.dice(0, 15, 0) == measures.iou(0, 15, 0) == measures.dice(0, 0, 15) == 0
-        assert np.isnan(measures.sensitivity(0, 0)) and measures.precision(0, 15) == 0
-
     def test_works_element_by_element(self):
         result = measures.dice(np.array([1, 0, 3]), np.array([0, 0, 1]), np.array([2, 0, 1]))
         assert np.array_equal(result, [0.5, np.nan, 0.75], equal_nan=True)
 
     def test_counts_beyond_float32_are_exact(self):
         assert measures.sensitivity(2**24 + 1, 0) == 1
-
-    @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
-    def test_dice_and_iou_determine_each_other(self, tp, fp, fn):
-        assume(tp + fp + fn)
-        overlap = measures.iou(tp, fp, fn)
-        assert measures.dice(tp, fp, fn) == pytest.approx(2 * overlap / (1 + overlap))
 
 
 class TestSurfaceDistances:
@@ -137,21 +125,6 @@ class TestSurfaceDistances:
         assert np.isnan(measures.hausdorff_distance_95(*distances))
         assert measures.normalized_surface_dice(*distances, tolerance=100) == 0
 
-    def test_empty_against_empty(self):
-        distances = measures.surface_distances(EMPTY, EMPTY)
-        assert np.isnan(measures.average_symmetric_surface_distance(*distances))
-        assert np.isnan(measures.hausdorff_distance_95(*distances))
-        assert np.isnan(measures.normalized_surface_dice(*distances, tolerance=1))
-
-    def test_single_pixel_against_itself(self):
-        distances = measures.surface_distances(SINGLE, SINGLE)
-        assert measures.average_symmetric_surface_distance(*distances) == 0
-        assert measures.hausdorff_distance_95(*distances) == 0
-
-    def test_shapes_differ(self):
-        with pytest.raises(ValueError, match='shape'):
-            measures.surface_distances(EMPTY, FULL.T)
-
 
 class TestMatchLesions:
     def test_literal(self):
@@ -195,18 +168,10 @@ class TestMatchLesions:
         assert measures.match_lesions(EMPTY, FULL).prediction_matched.tolist() == [False]
         assert measures.match_lesions(FULL, EMPTY).truth_matched.tolist() == [False]
 
-    def test_shapes_differ(self):
-        with pytest.raises(ValueError, match='shape'):
-            measures.match_lesions(EMPTY, FULL.T)
-
 
 class TestDetection:
     TRUTH = np.array([0, 1, 0, 1, 1])
     SCORE = np.array([0.1, 0.4, 0.4, 0.8, 0.05])
-
-    @pytest.mark.parametrize('score', [[0.5, 0.5, 0.5], [0.1, 0.9, 0.9]])
-    def test_youden_of_useless_scores_is_a_score(self, score):
-        assert measures.youden_threshold(np.array([1, 0, 0]), np.array(score)) in score
 
     def test_youden(self):
         # 0.8: 1/3 + 1; 0.4: 2/3 + 1/2; 0.1: 2/3 + 0; 0.05: 1 + 0.
