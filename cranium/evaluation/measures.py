@@ -183,9 +183,9 @@ def match_lesions(truth: Labels, prediction: Labels, iou_threshold: float = 0.1)
     """Find the lesions of both masks and pair them one to one.
 
     Lesions are those of :func:`label_lesions`. A true and a predicted lesion can be paired when
-    their IoU reaches the threshold (above 0, at most 1). Of all pairings it is the one with the most
-    pairs, and among those the one with the largest total IoU. Above a threshold of 0.5 there is no
-    choice, and the result is that of panoptic quality: A. Kirillov et al., CVPR 2019,
+    their IoU reaches the threshold (above 0, at most 1). Of all pairings it is the one with the
+    most pairs, and among those the one with the largest total IoU. Above a threshold of 0.5 there
+    is no choice, and the result is that of panoptic quality: A. Kirillov et al., CVPR 2019,
     doi:10.1109/CVPR.2019.00963. The default is nnDetection's: M. Baumgartner et al., MICCAI 2021,
     doi:10.1007/978-3-030-87240-3_51.
     """
