@@ -20,6 +20,11 @@ def test_the_bone_window_where_the_brain_window_is_saturated():
     assert combine(row(255, 254, 0), row(100, 255, 0)).tolist() == [[355, 2300, -900]]
 
 
+def test_air_is_one_value():
+    # 15 and 16 of the bone window are -711.8 and -699.2 HU.
+    assert combine(row(0, 0, 1), row(15, 16, 5)).tolist() == [[-900, -699, -900]]
+
+
 def test_a_saturated_pixel_stays_outside_of_the_brain_window():
     # JPEG noise of the bone window says 16.5 and 41.6 HU.
     assert combine(row(255, 0), row(73, 75)).tolist() == [[100, -20]]

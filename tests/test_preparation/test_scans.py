@@ -109,6 +109,21 @@ def test_an_erratum_is_for_scans_that_show_the_fault(sample, tmp_path):
     ]
 
 
+def test_another_fault_than_the_known_one(sample):
+    """050 with the windows of 081, and 081 with those of 050: neither erratum helps."""
+    folder = sample / 'Patients_CT'
+    (folder / '050').rename(folder / 'x')
+    (folder / '081').rename(folder / '050')
+    (folder / 'x').rename(folder / '081')
+    plan = plan_of(sample)
+    assert [(scan.patient, scan.shown) for scan in plan.scans if not scan.passed] == [
+        ('050', False),
+        ('081', False),
+    ]
+    assert not any(note.startswith('erratum') for item in plan.slices for note in item.notes)
+    assert any('n+2 fits brain window n' in line for line in plan.remarks())
+
+
 def test_wrong_scans_that_nobody_knows(sample):
     folder = sample / 'Patients_CT'
     (folder / '050').rename(folder / '150')
