@@ -1,4 +1,4 @@
-# The predecessor's recipe, scaled down for a CPU: an eighth of the channels, a sixteenth of the
+# The recipe of mmseg's project, scaled down for a CPU: an eighth of the channels, a sixteenth of the
 # pixels, a twentieth of the steps. The other rates: optim_wrapper.optimizer.lr=0.001 and 0.0001.
 # Train: mim train mmseg configs/fcn-unet-s5-d16-c8_unet_1xb16-0.01-1k_cranium-128x128.py
 # Test:  mim test mmseg configs/fcn-unet-s5-d16-c8_unet_1xb16-0.01-1k_cranium-128x128.py --checkpoint work_dirs/fcn-unet-s5-d16-c8_unet_1xb16-0.01-1k_cranium-128x128/iter_1000.pth

@@ -1,1 +1,4 @@
-"""The doorway of the predecessor's configs, which import ``datasets.cranium_dataset``."""
+"""The doorway of the configs of mmseg's ``projects/medical/2d_image/ct/cranium``.
+
+They import ``datasets.cranium_dataset``, with the checkout in PYTHONPATH.
+"""

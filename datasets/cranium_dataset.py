@@ -1,4 +1,4 @@
-"""``CraniumDataset`` under the predecessor's module name, with the checkout in PYTHONPATH."""
+"""``CraniumDataset`` under its module name in mmseg's project, with the checkout in PYTHONPATH."""
 
 from cranium.datasets import CraniumDataset
 

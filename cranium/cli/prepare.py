@@ -42,7 +42,7 @@ from cranium.splits import PROTOCOLS
     '--mask-threshold',
     type=click.IntRange(0, 254),
     default=127,
-    help='Mask pixels above it are hemorrhage; the predecessor used 254.',
+    help="Mask pixels above it are hemorrhage; mmseg's project used 254.",
 )
 @click.option(
     '--unlabelled',

@@ -14,7 +14,7 @@ FORMATS = ('text', 'markdown', 'json', 'figure')
 @click.option(
     '--mask-threshold',
     type=click.IntRange(0, 254),
-    help="Mask pixels above it are hemorrhage; the predecessor used 254.  [default: a tree's, 127]",
+    help="Mask pixels above it are hemorrhage; mmseg's project used 254.  [default: a tree's, 127]",
 )
 @click.option('--format', 'kind', type=click.Choice(FORMATS), default='text', show_default=True)
 @click.option('--out', type=PATH, help='File to write, needed for a figure; default: print.')

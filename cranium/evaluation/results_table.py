@@ -74,7 +74,7 @@ def contradiction(row: Row) -> str | None:
 
 
 def format_results(runs: Iterable[Results]) -> str:
-    """A Markdown table with one row per run, its columns those of the predecessor and more."""
+    """A Markdown table with one row per run, the columns of mmseg's model zoo and more."""
     header = ['Method', 'Backbone', 'Crop Size', 'lr', *COLUMNS, *INTERVALS]
     rows = []
     for run in runs:

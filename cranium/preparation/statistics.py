@@ -186,7 +186,7 @@ def _frame(rows: dict[str, dict[str, Any]]) -> pd.DataFrame:
 
 
 def _classes(splits: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The table that the predecessor's README has, for all and for each split."""
+    """The table that READMEs of mmseg's projects have, for all and for each split."""
     columns: dict[str, list[float]] = {}
     for split, slices in splits.items():
         hemorrhage, pixels = slices['hemorrhage'], slices['pixels']

@@ -1,4 +1,4 @@
-# The prepared slices, resized to 512x512, three equal channels as the predecessor's RGB images.
+# The prepared slices, resized to 512x512, three equal channels as the RGB images of mmseg's project.
 dataset_type = 'CraniumDataset'
 data_root = 'data/'
 img_scale = (512, 512)
