@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from cranium.windows import BONE, BRAIN, Window
 
-# JPEG leaves the saturated pixels of a picture within one gray value of its ends.
-_BLACK, _WHITE = 1, 254
+# JPEG leaves saturated pixels near the ends of a picture; black is 1 in most scans and 2 in 050.
+_BLACK, _WHITE = 4, 254
 
 # So far above the lower end of the bone window lie JPEG's noise on air and the edge of the skin.
 _AIR_HU = 200
