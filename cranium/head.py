@@ -66,6 +66,14 @@ def head_mask(brain: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return mask.view(bool)
 
 
+def spread_for_angle(count: int) -> list[int]:
+    """Choose the slices of a scan of so many that are worth reading for :func:`head_angle`.
+
+    Twice as many as it needs, as it leaves out the small ones near the vertex and the jaw.
+    """
+    return sorted({int(index) for index in np.linspace(0, count - 1, 2 * ANGLE_SLICES)})
+
+
 def head_angle(slices: Sequence[NDArray[np.uint8]]) -> float:
     """Find the angle by which the head is turned, as the axis of best mirror symmetry.
 

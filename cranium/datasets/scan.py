@@ -12,7 +12,13 @@ from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
-from cranium.head import ANGLE_SLICES, head_angle, head_center, shrink, shrunk_to_whole_affine
+from cranium.head import (
+    head_angle,
+    head_center,
+    shrink,
+    shrunk_to_whole_affine,
+    spread_for_angle,
+)
 from cranium.slices import PIXEL_MM
 from cranium.windows import BONE, BRAIN, decode_hu
 
@@ -103,8 +109,8 @@ class LoadScan(BaseTransform):
         paths = [files.image for files in scan.values()]
         key = paths[0], factor
         if key not in self._angles:
-            spread = np.unique(np.linspace(0, len(paths) - 1, 2 * ANGLE_SLICES).astype(int))
-            self._angles[key] = head_angle([self._read(paths[i], factor).gray for i in spread])
+            chosen = [paths[index] for index in spread_for_angle(len(paths))]
+            self._angles[key] = head_angle([self._read(path, factor).gray for path in chosen])
         return self._angles[key]
 
 

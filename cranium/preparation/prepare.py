@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
-from cranium.head import ANGLE_SLICES, head_angle, head_center, shrink
+from cranium.head import head_angle, head_center, shrink, spread_for_angle
 from cranium.manifest import (
     EMPTY_ROW,
     IMAGES,
@@ -171,8 +171,7 @@ def _write_scan(
             if item.mask and not row['hemorrhage_pixels']:
                 notes.append('mask without a pixel above the threshold')
         rows.append({**row, 'notes': ';'.join(notes)})
-    chosen = np.unique(np.linspace(0, len(views) - 1, 2 * ANGLE_SLICES).astype(int))
-    angle = head_angle([views[index] for index in chosen]) if views else np.nan
+    angle = head_angle([views[i] for i in spread_for_angle(len(views))]) if views else np.nan
     return [{**row, 'head_angle': angle if row['image'] else np.nan} for row in rows]
 
 
