@@ -174,10 +174,8 @@ def _read_png(file: Path) -> Mask:
 
 
 def _read_nifti(file: Path) -> Mask:
-    try:
-        import nibabel
-    except ImportError as error:
-        raise CraniumError(f'{file}: NIfTI needs nibabel; pip install nibabel') from error
+    import nibabel
+
     try:
         image: Any = nibabel.load(file)
         values = np.asarray(image.dataobj)

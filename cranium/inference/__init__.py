@@ -1,0 +1,1 @@
+"""Scans in, masks and volumes out."""
