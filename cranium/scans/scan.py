@@ -72,14 +72,12 @@ class Geometry:
     def normal(self) -> NDArray[np.float64]:
         """(3,), of length 1, through the slices towards the head."""
         cross = np.cross(self.across, self.down)
-        normal: NDArray[np.float64] = cross / np.linalg.norm(cross)
-        return normal
+        return np.asarray(cross / np.linalg.norm(cross), np.float64)
 
     @cached_property
     def positions_mm(self) -> NDArray[np.float64]:
         """(N,), of each slice along the normal, ascending."""
-        positions: NDArray[np.float64] = self.corners @ self.normal
-        return positions
+        return np.asarray(self.corners @ self.normal, np.float64)
 
     @cached_property
     def thickness_mm(self) -> NDArray[np.float64]:
