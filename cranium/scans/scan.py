@@ -88,7 +88,8 @@ class Geometry:
         gaps = np.diff(self.positions_mm)
         if not len(gaps):
             return np.full(1, np.nan)
-        return (np.append(gaps[0], gaps) + np.append(gaps, gaps[-1])) / 2
+        below, above = np.append(gaps[0], gaps), np.append(gaps, gaps[-1])
+        return np.asarray((below + above) / 2, np.float64)
 
     def point(self, slice: float, row: float, column: float) -> NDArray[np.float64]:
         """Return where a pixel lies, (3,); all three may lie between whole numbers."""
