@@ -10,13 +10,24 @@ from cranium.cli._options import PATH
 @click.command(epilog='Example: cranium publish work_dirs/unet/iter_8000.pth --out unet.pth')
 @click.argument('checkpoint', type=PATH)
 @click.option('--out', type=PATH, required=True, help='The file to write.')
-def command(checkpoint: Path, out: Path) -> None:
+@click.option(
+    '--cross-validation',
+    type=PATH,
+    metavar='FOLDER',
+    help='Of the same config: where its operating points, for yes or no, come from.',
+)
+def command(checkpoint: Path, out: Path, cross_validation: Path | None) -> None:
     """Write the weights of a training's CHECKPOINT to a file that others can load safely."""
     import hashlib
 
     from cranium.engine.publishing import publish_checkpoint
+    from cranium.evaluation.pooling import shipped_operating_points
+    from cranium.evaluation.results import find_results, read_results
 
-    count = publish_checkpoint(checkpoint, out)
+    points = None
+    if cross_validation:
+        points = shipped_operating_points(read_results(find_results(cross_validation)))
+    count = publish_checkpoint(checkpoint, out, points)
     content = out.read_bytes()
     click.echo(f'{out}: {count} weights, {len(content) / 1e6:.1f} MB')
     click.echo(f'SHA-256 {hashlib.sha256(content).hexdigest()}')

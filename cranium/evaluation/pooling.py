@@ -4,6 +4,7 @@ A test fold of ct-ich holds 4 to 10 patients with hemorrhage, too few for a figu
 all folds each patient is tested once, by a model that has not seen them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,11 @@ import pandas as pd
 
 from cranium.errors import CraniumError
 from cranium.evaluation import provenance
+from cranium.evaluation.cohort import Cohort
+from cranium.evaluation.estimate import Estimate
+from cranium.evaluation.records import slice_table
 from cranium.evaluation.results import Results, evaluate
+from cranium.evaluation.summary import OperatingPoint, choose_operating_point
 
 
 def pool(
@@ -24,7 +29,9 @@ def pool(
     """Compute all figures over the patients of several folds.
 
     Scores of different models are compared as they are: where one model is surer than another, the
-    detection figures are lower than those of each fold.
+    detection figures are lower than those of each fold. Sensitivity and specificity are those at
+    thresholds that were chosen, for each fold, on the patients of the others; the operating point
+    of the results is chosen on all of them, for patients to come.
 
     Args:
         folds (Mapping): Results by number of fold, all made with the same settings.
@@ -41,16 +48,69 @@ def pool(
             msg = f'patient {patient} was tested in fold {first} and in fold {others[0]}'
             raise CraniumError(f'{msg}; folds share no patient, so run them again')
     one = folds[min(folds)]
+    smoothing = one.options['score_smoothing']
     origin = _origin(folds, name)
     return evaluate(
         slices,
         leave_out=one.options['left_out_patients'],
-        operating_point=one.used_operating_point,
-        score_smoothing=one.options['score_smoothing'],
+        operating_point=one.used_operating_point or _chosen_on_others(slices, smoothing),
+        score_smoothing=smoothing,
         provenance=origin,
         warnings=[*notes, *_mixed(folds), *provenance.warnings(origin)],
         replicates=replicates,
     )
+
+
+def shipped_operating_points(pooled: Results) -> dict[str, Any]:
+    """What a checkpoint tells of the thresholds at which its scores mean hemorrhage.
+
+    Args:
+        pooled (Results): Of the whole cross-validation, see :func:`pool`.
+
+    Returns:
+        dict: For ``slice`` and ``patient`` the ``threshold`` (log-odds), chosen on all patients,
+        with ``sensitivity`` and ``specificity``, measured at thresholds that the tested patients
+        did not choose; ``score_smoothing``; and ``patients``, how many.
+
+    Raises:
+        CraniumError: The results are not those of a cross-validation with scores.
+    """
+    point, rates = pooled.operating_point, ('sensitivity', 'specificity')
+    found: dict[str, Any] = {
+        level: {
+            'threshold': getattr(point, level),
+            **{rate: figure.value for rate in rates if (figure := _detection(pooled, level, rate))},
+        }
+        for level in ('slice', 'patient')
+    }
+    numbers = [number for values in found.values() for number in values.values()]
+    if 'folds' not in pooled.provenance or point.score != 'log-odds' or len(numbers) < 6:
+        msg = 'no operating points: expected the pooled results of a cross-validation with scores'
+        raise CraniumError(
+            f'{msg} in at least two folds; run cranium cross-validate without --fold'
+        )
+    return {**found, 'score_smoothing': point.score_smoothing, 'patients': len(point.patients)}
+
+
+def _detection(results: Results, level: str, rate: str) -> Estimate | None:
+    return results.figures.get(f'detection/{level}_{rate}')
+
+
+def _chosen_on_others(slices: pd.DataFrame, smoothing: float) -> dict[str, OperatingPoint] | None:
+    """For each patient the thresholds that the other folds' patients choose.
+
+    None where those of a fold cannot be chosen, as where all others or none have hemorrhage.
+    """
+    points: dict[str, OperatingPoint] = {}
+    for fold, tested in slices.groupby(level='fold'):
+        others = slices.drop(index=fold, level='fold')
+        if others.empty:
+            return None
+        point = choose_operating_point(Cohort(slice_table(others, smoothing), 0), smoothing)
+        if math.isnan(point.slice) or math.isnan(point.patient):
+            return None
+        points |= dict.fromkeys(tested['patient'].unique(), point)
+    return points
 
 
 def _origin(folds: Mapping[int, Results], name: str | None) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def evaluate(
     slices: pd.DataFrame | Iterable[Mapping[str, Any]],
     *,
     leave_out: Collection[int | str] = (),
-    operating_point: OperatingPoint | None = None,
+    operating_point: OperatingPoint | Mapping[str, OperatingPoint] | None = None,
     score_smoothing: float = 0.0,
     provenance: Mapping[str, Any] = {},
     warnings: Sequence[str] = (),
@@ -85,15 +85,17 @@ def evaluate(
     Args:
         slices (DataFrame | iterable): Of which ``score_raw`` is smoothed here.
         leave_out (collection): Patients that the authors' Dice is also given without.
-        operating_point (OperatingPoint, optional): Thresholds chosen on other patients.
+        operating_point (OperatingPoint | mapping, optional): Thresholds chosen on other patients,
+            or by patient, as in a cross-validation.
         score_smoothing (float): See :func:`~cranium.evaluation.records.smooth_scores`.
         provenance (mapping): Where model and data come from.
         warnings (sequence): Warnings to hand on.
         replicates (int): Draws of patients for the intervals. Defaults to 10,000.
     """
     cohort = Cohort(slice_table(slices, score_smoothing), replicates)
-    if operating_point:
-        check_operating_point(operating_point, cohort, score_smoothing)
+    one_for_all = operating_point if isinstance(operating_point, OperatingPoint) else None
+    if one_for_all:
+        check_operating_point(one_for_all, cohort, score_smoothing)
     dropped = sorted(map(patient_name, leave_out))
     figures, failures = summarize(cohort, dropped, operating_point)
     options = {
@@ -119,9 +121,13 @@ def evaluate(
             'hemorrhage_patients': int(cohort.patient_hemorrhage.sum()),
         },
         operating_point=choose_operating_point(cohort, score_smoothing),
-        used_operating_point=operating_point,
+        used_operating_point=one_for_all,
         options=options,
-        warnings=[*warnings, *failures, *_warnings(cohort, figures, operating_point, dropped)],
+        warnings=[
+            *warnings,
+            *failures,
+            *_warnings(cohort, figures, operating_point is None, dropped),
+        ],
         provenance=dict(provenance),
     )
 
@@ -205,7 +211,7 @@ def read_operating_point(file: str | Path) -> OperatingPoint:
 def _warnings(
     cohort: Cohort,
     figures: Mapping[str, Estimate],
-    operating_point: OperatingPoint | None,
+    no_operating_point: bool,
     dropped: Collection[str],
 ) -> list[str]:
     slices = cohort.slices
@@ -234,7 +240,7 @@ def _warnings(
         f'{len(unscored)} slices have no log-odds of hemorrhage but others have, first '
         f'{name_first(unscored)}: figures of detection by score are undefined.': len(unscored),
         'No sensitivity and specificity at a threshold of the score: a threshold has to be chosen '
-        'on validation patients (operating_point), never on those tested.': operating_point is None,
+        'on validation patients (operating_point), never on those tested.': no_operating_point,
         f'The diagnosis does not know {unknown} of the slices; they are left out of the figures by '
         'hemorrhage type.': 0 < unknown < len(slices),
         'No figures by contrast: no image of a bleed is known that gives HU (16 bits, or 8 bits in '

@@ -5,7 +5,7 @@ What each of them is, and which one to quote for what, is in ``docs/evaluation.m
 
 import logging
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,6 +60,20 @@ def choose_operating_point(cohort: Cohort, score_smoothing: float = 0.0) -> Oper
     )
 
 
+def thresholds(
+    points: OperatingPoint | Mapping[str, OperatingPoint], level: str, patients: Iterable[str]
+) -> FloatArray:
+    """The threshold at which each of some patients, or a slice of theirs, is called positive.
+
+    Args:
+        points (OperatingPoint | mapping): One for all, or one for each patient.
+        level (str): ``slice`` or ``patient``.
+        patients (iterable): The patients.
+    """
+    one_each = ((points if isinstance(points, OperatingPoint) else points[p]) for p in patients)
+    return np.array([getattr(point, level) for point in one_each], float)
+
+
 def check_operating_point(point: OperatingPoint, cohort: Cohort, score_smoothing: float) -> None:
     """Refuse thresholds that are undefined, of other scores, or chosen on a tested patient."""
     shared = sorted(set(point.patients) & set(cohort.patients.tolist()))
@@ -83,7 +97,7 @@ def check_operating_point(point: OperatingPoint, cohort: Cohort, score_smoothing
 def summarize(
     cohort: Cohort,
     leave_out: Collection[str] = (),
-    operating_point: OperatingPoint | None = None,
+    operating_point: OperatingPoint | Mapping[str, OperatingPoint] | None = None,
 ) -> tuple[Figures, list[str]]:
     """Compute every figure of a run, and warn of what could not be computed.
 
@@ -187,7 +201,9 @@ def patient_figures(cohort: Cohort, leave_out: Collection[str] = ()) -> Figures:
     return figures
 
 
-def detection_figures(cohort: Cohort, operating_point: OperatingPoint | None = None) -> Figures:
+def detection_figures(
+    cohort: Cohort, operating_point: OperatingPoint | Mapping[str, OperatingPoint] | None = None
+) -> Figures:
     """How well slices and patients with hemorrhage are told from those without."""
     slices = (cohort.hemorrhage, cohort.score, cohort.predicted, cohort.owner)
     masked_patients, each = cohort.sums(cohort.predicted) > 0, np.arange(len(cohort.patients))
@@ -208,7 +224,7 @@ def detection_figures(cohort: Cohort, operating_point: OperatingPoint | None = N
             )
         rules = {'_mask': masked.astype(float)}
         if operating_point:
-            reached = score >= getattr(operating_point, level)
+            reached = score >= thresholds(operating_point, level, cohort.patients[owner])
             rules[''] = np.where(unscored.any(), np.nan, reached)
         for suffix, called in rules.items():
             hits = {'sensitivity': (truth, called), 'specificity': (~truth, 1 - called)}

@@ -46,6 +46,17 @@ def test_weights_and_meta_are_there_and_nothing_else(checkpoint, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ['weights.pth']
 
 
+def test_operating_points_are_added_to_what_is_known_of_the_training(checkpoint, tmp_path):
+    points = {'slice': {'threshold': 1.5}}
+    publish_checkpoint(checkpoint, tmp_path / 'w.pth', points)
+    meta = torch.load(tmp_path / 'w.pth', weights_only=True)['meta']
+    assert meta['cranium'] == {
+        'training_patients': ['049'],
+        'commit': None,
+        'operating_points': points,
+    }
+
+
 def test_same_weights_same_bytes(checkpoint, tmp_path):
     for name in ('a', 'b'):
         publish_checkpoint(checkpoint, tmp_path / f'{name}.pth')

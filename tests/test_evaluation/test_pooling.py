@@ -8,9 +8,10 @@ from cranium.errors import CraniumError
 from cranium.evaluation import pooling, results
 from cranium.evaluation.summary import OperatingPoint
 
-from .slices import simulated
+from .slices import record, simulated
 
 RECORDS = simulated(num_patients=9, slices=4)
+LEVELS, RATES = ('slice', 'patient'), ('sensitivity', 'specificity')
 # Folds of different sizes, so that a mean over folds is another figure.
 FOLDS = {0: ('000', '001', '002', '003', '004'), 2: ('005', '006'), 3: ('007', '008')}
 
@@ -39,12 +40,63 @@ def folds():
 def test_pooled_figures_are_those_of_all_slices_at_once(folds):
     pooled = pooling.pool(folds, replicates=300)
     at_once = results.evaluate(RECORDS, replicates=300)
+    thresholds = {f'detection/{of}_{rate}' for of in LEVELS for rate in RATES}
+    assert pooled.figures.keys() - at_once.figures.keys() == thresholds
     # As text, in which nan is nan.
-    assert repr(pooled.figures) == repr(at_once.figures)
+    same = {name: pooled.figures[name] for name in at_once.figures}
+    assert repr(same) == repr(at_once.figures)
     assert pooled.cases == at_once.cases and pooled.slices.equals(at_once.slices)
     # Not the mean over the folds.
     dice = [found.figures['patient/authors_dice'].value for found in folds.values()]
     assert pooled.figures['patient/authors_dice'].value != pytest.approx(sum(dice) / len(dice))
+
+
+def scored(patient, *scores):
+    """Slices of a patient; those of even number show hemorrhage."""
+    return [
+        record(patient, number, 1 - number % 2, 0, 0, score_raw=score)
+        for number, score in enumerate(scores)
+    ]
+
+
+def clean(patient, score):
+    return record(patient, 0, 0, 0, 0, score_raw=score)
+
+
+def test_thresholds_are_those_that_the_other_folds_choose():
+    rows = {
+        0: [*scored('000', 3.0, 1.0), *scored('001', 2.0, 2.5), clean('002', 0.5)],
+        1: [*scored('003', 5.0, 4.0), clean('004', 0.0)],
+    }
+    about = fold(0).provenance
+    folds = {n: results.evaluate(some, provenance=about, replicates=0) for n, some in rows.items()}
+    pooled = pooling.pool(folds, replicates=0)
+    # Fold 1 chooses 5, which no slice of fold 0 reaches. Fold 0 chooses 2 (all found, one of three
+    # false); 5 and 4 of fold 1 reach it, 0 does not.
+    assert pooled.figures['detection/slice_sensitivity'].value == pytest.approx(1 / 3)
+    assert pooled.figures['detection/slice_specificity'].value == pytest.approx(4 / 5)
+    # On all: at 2 all of 5, 3 and 2 are found, two of five false.
+    assert pooled.operating_point.slice == 2.0
+    assert pooled.used_operating_point is None
+
+
+def test_what_a_checkpoint_tells_of_its_thresholds():
+    rows = {n: [*scored(f'{n}1', 5.0, 0.0), clean(f'{n}2', 1.0)] for n in (1, 2)}
+    folds = {
+        n: results.evaluate(some, provenance=fold(0).provenance, replicates=0)
+        for n, some in rows.items()
+    }
+    perfect = {'threshold': 5.0, 'sensitivity': 1.0, 'specificity': 1.0}
+    assert pooling.shipped_operating_points(pooling.pool(folds, replicates=0)) == {
+        'slice': perfect,
+        'patient': perfect,
+        'score_smoothing': 0.0,
+        'patients': 4,
+    }
+    with pytest.raises(CraniumError, match='run cranium cross-validate without --fold'):
+        pooling.shipped_operating_points(folds[1])
+    with pytest.raises(CraniumError, match='in at least two folds'):
+        pooling.shipped_operating_points(pooling.pool({1: folds[1]}, replicates=0))
 
 
 def test_pooled_results_can_be_written_and_read(folds, tmp_path):
