@@ -3,23 +3,19 @@
 import hashlib
 import os
 import re
-import stat
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from cranium.archives import open_zip, reading
 from cranium.errors import CraniumError
 
 PATIENTS = 'Patients_CT'
 DOWNLOAD_URL = 'https://www.kaggle.com/datasets/vbookshelf/computed-tomography-ct-images'
 
-# A slice is some 40 kB and the whole download 1.2 GB at most; these bounds are far above both.
+# A slice is some 40 kB; this is far above.
 MAX_FILE_BYTES = 64 * 2**20
-MAX_TOTAL_BYTES = 20 * 10**9
-MAX_RATIO = 200
 
 CHECKSUMS = 'SHA256SUMS.txt'
 _CHECKSUM = re.compile(r'^([0-9a-fA-F]{64}) [ *]?(?:\./)?(.*?)\r?$', re.MULTILINE)
@@ -146,23 +142,18 @@ class ZipSource(_Source):
         """List the files below the wrapping folder; see :meth:`FolderSource.members`."""
         return [
             name.removeprefix(self.prefix)
-            for name in _open_zip(self.path).namelist()
+            for name in open_zip(self.path).namelist()
             if name.startswith(self.prefix) and not name.endswith('/')
         ]
 
     def _read(self, member: str) -> bytes:
         name = self.describe(member)
-        archive = _open_zip(self.path)
-        try:
+        archive = open_zip(self.path)
+        with reading(name):
             info = archive.getinfo(self.prefix + member)
             if info.file_size > MAX_FILE_BYTES:
                 raise CraniumError(f'{name}: too large for a CT slice; download the zip again')
             return archive.read(info)
-        except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise CraniumError(f'{name}: damaged ({error}); download the zip again') from error
-        except RuntimeError as error:  # a compression that Python lacks, or a password
-            msg = f'{name}: cannot be unpacked ({error}); unpack the zip and name its folder'
-            raise CraniumError(msg) from error
 
     def describe(self, member: str) -> str:
         """Name a member in a message."""
@@ -234,7 +225,7 @@ def _zips(level: Iterable[Path]) -> list[Source]:
 def _zip_sources(path: Path) -> list[Source]:
     """Find downloads in a safe zip as in a folder: the least wrapped ones."""
     wrappings = set()
-    for name in _open_zip(path).namelist():
+    for name in open_zip(path).namelist():
         parts = PurePosixPath(name).parts
         wrapping = parts[: parts.index(PATIENTS)] if PATIENTS in parts else None
         if wrapping is not None and not any(map(_is_no_wrapping, wrapping)):
@@ -250,37 +241,3 @@ def _zip_sources(path: Path) -> list[Source]:
 def _is_no_wrapping(name: str) -> bool:
     """Whether a folder of this name is never looked into for a download."""
     return name in _NOT_A_DOWNLOAD or name.startswith('.')
-
-
-@lru_cache(maxsize=4)
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    """Open a zip once in each process, after its directory has been found safe."""
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        msg = f'{path}: not a readable zip ({error}); download it again'
-        raise CraniumError(msg) from error
-    seen = set()
-    for info in archive.infolist():
-        danger = 'is in it twice' if info.filename in seen else _danger(info)
-        seen.add(info.filename)
-        if danger:
-            raise CraniumError(f'{path}: {info.filename!r} {danger}; download the zip again')
-    if sum(info.file_size for info in archive.infolist()) > MAX_TOTAL_BYTES:
-        raise CraniumError(f'{path}: unpacks to more than 20 GB; download the zip again')
-    return archive
-
-
-def _danger(info: zipfile.ZipInfo) -> str | None:
-    name = info.filename
-    if name.startswith('/') or re.match('[A-Za-z]:', name) or '\\' in name:
-        return 'is an absolute or foreign path'
-    if '..' in name.split('/'):
-        return 'points outside the zip'
-    if stat.S_ISLNK(info.external_attr >> 16):
-        return 'is a symbolic link'
-    if info.flag_bits & 1:
-        return 'is encrypted'
-    if info.file_size > MAX_RATIO * max(info.compress_size, 1):
-        return f'unpacks to more than {MAX_RATIO} times its size'
-    return None
