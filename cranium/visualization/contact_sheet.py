@@ -15,6 +15,8 @@ from cranium.visualization.overlay import COLOURS, PREDICTION, TRUTH, Mask
 
 PANEL, CAPTION, GAP, HEADER = 256, 20, 4, 48  # pixels
 _TEXT, _GROUND = (235, 235, 235), (24, 24, 24)
+_SWATCH = np.full((16, 30), 110, np.uint8)  # of the legend, as brain
+_SWATCHED = np.pad(np.ones((10, 24), bool), 3)
 
 
 class Panel(NamedTuple):
@@ -25,8 +27,16 @@ class Panel(NamedTuple):
     masks: Mapping[str, Mask] = {}
 
 
-def contact_sheet(panels: Sequence[Panel], columns: int = 4, title: str = '') -> Image.Image:
-    """Put slices side by side, below a title and a legend of the outlines that occur.
+def contact_sheet(
+    panels: Sequence[Panel], columns: int = 4, title: str = '', side: int = PANEL
+) -> Image.Image:
+    """Put slices side by side, below a title and a legend of the masks that occur.
+
+    Args:
+        panels (sequence): The slices.
+        columns (int): How many make a row. Defaults to 4.
+        title (str): A line above them. Defaults to none.
+        side (int): Side of a panel in pixels. Defaults to 256.
 
     Raises:
         CraniumError: If there is no slice.
@@ -35,30 +45,30 @@ def contact_sheet(panels: Sequence[Panel], columns: int = 4, title: str = '') ->
         raise CraniumError('There is no slice to draw; choose others.')
     columns = min(columns, len(panels))
     rows = ceil(len(panels) / columns)
-    size = (columns * (PANEL + GAP) + GAP, HEADER + rows * (PANEL + CAPTION + GAP) + GAP)
+    size = (columns * (side + GAP) + GAP, HEADER + rows * (side + CAPTION + GAP) + GAP)
     sheet = Image.new('RGB', size, _GROUND)
     draw = ImageDraw.Draw(sheet)
     _write(draw, (GAP + 4, 6), title, size[0] - 16)
-    _write_legend(draw, {kind for panel in panels for kind in panel.masks}, size[0])
+    _write_legend(sheet, {kind for panel in panels for kind in panel.masks})
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
-        x, y = GAP + column * (PANEL + GAP), HEADER + row * (PANEL + CAPTION + GAP)
-        picture = overlay.overlay(panel.image, panel.masks, PANEL)
-        draw.rectangle((x, y, x + PANEL - 1, y + PANEL + CAPTION - 1), fill=(0, 0, 0))
-        sheet.paste(picture, (x + (PANEL - picture.width) // 2, y + (PANEL - picture.height) // 2))
-        _write(draw, (x + 4, y + PANEL + 3), panel.caption, PANEL - 8, size=12)
+        x, y = GAP + column * (side + GAP), HEADER + row * (side + CAPTION + GAP)
+        picture = overlay.overlay(panel.image, panel.masks, side)
+        draw.rectangle((x, y, x + side - 1, y + side + CAPTION - 1), fill=(0, 0, 0))
+        sheet.paste(picture, (x + (side - picture.width) // 2, y + (side - picture.height) // 2))
+        _write(draw, (x + 4, y + side + 3), panel.caption, side - 8, size=12)
     return sheet
 
 
-def _write_legend(draw: ImageDraw.ImageDraw, kinds: set[str], width: int) -> None:
-    x = GAP + 4
+def _write_legend(sheet: Image.Image, kinds: set[str]) -> None:
+    draw, x = ImageDraw.Draw(sheet), GAP + 4
     for kind in (TRUTH, PREDICTION):
         if kind in kinds:
-            for start in (0, 9, 18):  # a line, or three dashes
-                end = start + (5 if kind == PREDICTION else 9)
-                draw.line((x + start, 35, x + end, 35), fill=COLOURS[kind], width=2)
-            x += 32 + _write(draw, (x + 32, 26), kind, width - x, fill=COLOURS[kind]) + 16
-    _write(draw, (x, 26), overlay.CONVENTION, width - x - GAP, fill=(170, 170, 170))
+            swatch = overlay.overlay(_SWATCH, {kind: _SWATCHED}, _SWATCH.shape[1])
+            sheet.paste(swatch, (x, 27))
+            x += swatch.width + 8
+            x += _write(draw, (x, 26), kind, sheet.width - x, fill=COLOURS[kind]) + 16
+    _write(draw, (x, 26), overlay.CONVENTION, sheet.width - x - GAP, fill=(170, 170, 170))
 
 
 def _write(

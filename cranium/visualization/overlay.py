@@ -1,13 +1,16 @@
-"""The one look of every picture of a slice: the brain window in gray, masks as outlines over it.
+"""The one look of every picture of a slice: the brain window in gray, masks over it.
 
-The truth is a solid line in sky blue, the prediction a dashed one in orange. The two differ for
-every kind of colour vision (M. Okabe, K. Ito, "Color universal design", 2008), and where they
-coincide the truth shows through the gaps of the prediction.
+A mask is an outline and a translucent fill. The truth is sky blue, its outline broad and its fill
+faint; the prediction is orange, its outline narrow and its fill stronger. The outlines lie around
+the region and hide none of it, and where both coincide the broad one shows around the narrow one.
+The two colours differ for every kind of colour vision (M. Okabe, K. Ito, "Color universal design",
+2008), and in lightness from each other.
 """
 
 import base64
 import io
 from collections.abc import Mapping
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,18 @@ from cranium.windows import BRAIN, decode_hu
 
 TRUTH, PREDICTION = 'truth', 'prediction'
 COLOURS = {TRUTH: (86, 180, 233), PREDICTION: (240, 165, 0)}
+FILL = {TRUTH: 0.15, PREDICTION: 0.3}
+"""Opacity within the outline."""
+WIDTH = {TRUTH: 2, PREDICTION: 1}
+"""Of the outline in pixels of a picture of up to 768; in larger ones it grows along."""
+
+CSS = ':root {{ {} }}'.format(
+    ' '.join(
+        f'--{kind}: rgb{colour}; --{kind}-fill: rgb({", ".join(map(str, colour))}, {FILL[kind]});'
+        for kind, colour in COLOURS.items()
+    )
+)
+"""The colours for pages: ``var(--truth)``, ``var(--truth-fill)``, and so for the prediction."""
 
 # The files carry no orientation; anatomy and the published figures agree with this.
 CONVENTION = "Radiological convention: the patient's right is on the left."
@@ -28,38 +43,46 @@ Mask = NDArray[np.bool_]
 
 
 def overlay(image: NDArray[np.uint8], masks: Mapping[str, Mask], side: int) -> Image.Image:
-    """Draw a slice with the outlines of its masks.
+    """Draw a slice with its masks.
 
     Args:
         image (ndarray): Gray values, uint8, shape (H, W).
         masks (mapping): By kind, ``TRUTH`` or ``PREDICTION``, bool of any shape over the same
-            field. The last one lies on top.
+            field. The last one lies on top; the prediction should.
         side (int): Longest side of the picture in pixels.
     """
     picture = resize(image, side).convert('RGB')
     for kind, mask in masks.items():
-        line = outline_layer(mask, kind, picture.size)
-        picture.paste(line, mask=line.getchannel('A'))
+        layer = outline_layer(mask, kind, picture.size)
+        picture.paste(layer, mask=layer.getchannel('A'))
     return picture
 
 
 def outline_layer(mask: Mask, kind: str, size: tuple[int, int]) -> Image.Image:
-    """Draw the outline of a mask on a transparent ground, to lie over a picture of that size."""
-    # Outlined after scaling, so that the line is one pixel wide, and around every pixel that the
-    # mask touches, so that the smallest lesion keeps its outline.
+    """Draw outline and fill of a mask on a transparent ground, to lie over a picture of that size.
+
+    Args:
+        mask (ndarray): Bool, (H, W), over the same field as the picture.
+        kind (str): ``TRUTH`` or ``PREDICTION``.
+        size (tuple): Width and height.
+
+    Returns:
+        Image: RGBA.
+    """
+    # Outlined after scaling, so that the line has its width, and around every pixel that the mask
+    # touches, so that the smallest lesion keeps its outline.
     shares = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX)
-    line = outline(np.asarray(shares) > 0.03)
-    if kind == PREDICTION:
-        y, x = np.indices(line.shape)
-        line &= (x + 2 * y) // 5 % 2 == 0
-    layer = np.zeros((*line.shape, 4), np.uint8)
-    layer[line] = (*COLOURS[kind], 255)
+    region = np.asarray(shares) > 0.03
+    layer = np.zeros((*region.shape, 4), np.uint8)
+    layer[region] = (*COLOURS[kind], round(255 * FILL[kind]))
+    layer[outline(region, WIDTH[kind] * ceil(max(size) / 768))] = (*COLOURS[kind], 255)
     return Image.fromarray(layer)
 
 
-def outline(mask: Mask) -> Mask:
+def outline(mask: Mask, width: int = 1) -> Mask:
     """Find the pixels around a region, none of its own: nothing of it is hidden."""
-    around: Mask = ndimage.binary_dilation(mask, np.ones((3, 3))) & ~mask
+    grown = ndimage.binary_dilation(mask, np.ones((3, 3)), iterations=width)
+    around: Mask = grown & ~mask
     return around
 
 
@@ -77,6 +100,11 @@ def read_gray(file: str | Path) -> NDArray[np.uint8]:
         if image.mode.startswith('I'):  # 16 bits
             return BRAIN.to_gray(decode_hu(np.asarray(image, np.uint16)))
         return np.asarray(image.convert('L'))
+
+
+def layer_uri(layer: Image.Image) -> str:
+    """Write a layer as an address; it has three colours, so a few hundred bytes do."""
+    return data_uri(layer.quantize(4), optimize=True)
 
 
 def data_uri(image: Image.Image, format: str = 'PNG', **options: Any) -> str:

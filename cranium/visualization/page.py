@@ -7,7 +7,7 @@ from cranium.preparation.sheets import View
 from cranium.slices import IGNORE_INDEX
 from cranium.visualization import overlay
 from cranium.visualization.contact_sheet import Panel
-from cranium.visualization.overlay import TRUTH, data_uri, resize
+from cranium.visualization.overlay import TRUTH, data_uri, layer_uri, resize
 
 SIDE = 650  # pixels, as most slices have
 
@@ -18,7 +18,7 @@ def patient_page(views: Sequence[View], patient: str) -> str:
         'patient.html.jinja',
         patient=patient,
         slides=list(map(_slide, views)),
-        colours=overlay.COLOURS,
+        colours=overlay.CSS,
         convention=overlay.CONVENTION,
     )
 
@@ -26,11 +26,11 @@ def patient_page(views: Sequence[View], patient: str) -> str:
 def _slide(view: View) -> dict[str, str | bool]:
     """What the page's script needs: addresses, empty where there is nothing to be seen."""
     image, truth = resize(view.image, SIDE), view.mask == 1
-    outline = overlay.outline_layer(truth, TRUTH, image.size).quantize(4)
+    outline = overlay.outline_layer(truth, TRUTH, image.size)
     return {
         'caption': view.caption,
         'image': data_uri(image),
-        'outline': data_uri(outline) if truth.any() else '',
+        'outline': layer_uri(outline) if truth.any() else '',
         'bone': '' if view.bone is None else data_uri(resize(view.bone, SIDE)),
         'unlabelled': bool((view.mask == IGNORE_INDEX).all()),
     }

@@ -14,7 +14,7 @@ from cranium.tables import markdown_table
 from cranium.visualization import charts
 from cranium.visualization.charts import Chart, make_chart
 from cranium.visualization.curves import draw_curves, read_curves
-from cranium.visualization.overlay import COLOURS, CONVENTION
+from cranium.visualization.overlay import CONVENTION, CSS
 from cranium.visualization.page import render
 from cranium.visualization.slice_picture import slice_picture
 
@@ -121,7 +121,7 @@ def _pictures(results: Results) -> dict[str, Any]:
             for patient, rows in slices.groupby('patient')
         ],
         'convention': CONVENTION,
-        'colours': COLOURS,
+        'colours': CSS,
     }
 
 

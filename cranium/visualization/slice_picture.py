@@ -13,10 +13,14 @@ from cranium.visualization.overlay import (
     PREDICTION,
     TRUTH,
     data_uri,
+    layer_uri,
     outline_layer,
     read_gray,
     resize,
 )
+
+LAYER_SIDE = 256
+"""Longest side of a layer, at least: it takes few bytes, and over a small picture stays fine."""
 
 
 def slice_picture(row: Mapping[Any, Any], side: int) -> dict[str, Any]:
@@ -47,8 +51,8 @@ def slice_picture(row: Mapping[Any, Any], side: int) -> dict[str, Any]:
             elif labels.shape != pixels.shape:
                 notes.append(f'{kind} not drawn, as the mask has another size than the image')
             else:
-                layer = outline_layer(np.asarray(labels == 1), kind, image.size)
-                outlines[kind] = data_uri(layer.quantize(4), optimize=True)
+                size = resize(pixels, max(side, LAYER_SIDE)).size
+                outlines[kind] = layer_uri(outline_layer(np.asarray(labels == 1), kind, size))
     return {
         'name': row['name'],
         'image': uri,

@@ -44,7 +44,8 @@ def test_panels_lie_in_reading_order_with_captions_below():
 def test_outlines_lie_where_the_masks_are():
     sheet = np.asarray(contact_sheet([prediction_panel('a', GRAY, square(), square() & False)]))
     panel = sheet[HEADER : HEADER + PANEL, GAP : GAP + PANEL]
-    assert np.array_equal((panel == COLOURS[TRUTH]).all(axis=-1), outline(square((PANEL, PANEL))))
+    line = outline(square((PANEL, PANEL)), 2)
+    assert np.array_equal((panel == COLOURS[TRUTH]).all(axis=-1), line)
 
 
 def test_legend_names_what_is_outlined():
@@ -58,6 +59,12 @@ def test_legend_names_what_is_outlined():
 def test_a_slice_keeps_its_proportions():
     sheet = np.asarray(contact_sheet([Panel(np.full((64, 32), 100, np.uint8))]))
     assert ((sheet == 100).all(axis=-1).sum(axis=1) == PANEL // 2).sum() == PANEL
+
+
+def test_larger_panels():
+    sheet = contact_sheet([Panel(GRAY), Panel(GRAY)], side=300)
+    assert sheet.size == (2 * (300 + GAP) + GAP, HEADER + 300 + CAPTION + GAP + GAP)
+    assert (np.asarray(sheet)[HEADER : HEADER + 300, GAP : GAP + 300] == 100).all()
 
 
 @pytest.mark.parametrize('long', ['title', 'caption'])

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cranium.preparation.sheets import View
 from cranium.slices import IGNORE_INDEX
-from cranium.visualization.overlay import COLOURS, TRUTH, outline
+from cranium.visualization.overlay import CSS, TRUTH, outline
 from cranium.visualization.page import SIDE, patient_page, view_panels
 
 GRAY = np.full((SIDE, SIDE), 100, np.uint8)
@@ -34,11 +34,11 @@ def test_a_page_holds_every_slice():
     assert [slide['unlabelled'] for slide in slides] == [False, False, True]
     assert np.array_equal(read(slides[0]['image']), GRAY)
     layer = np.asarray(read(slides[1]['outline']).convert('RGBA'))
-    assert np.array_equal(layer[..., 3] > 0, outline(MASK == 1))
+    assert np.array_equal(layer[..., 3] == 255, outline(MASK == 1, 2))
     assert '<Epidural>' not in page and 'http' not in page
     assert '<title>Patient 049</title>' in page and 'the patient\u0027s right' not in page
     assert 'the patient&#39;s right is on the left' in page
-    assert f'rgb{COLOURS[TRUTH]}' in page
+    assert CSS in page and 'var(--truth)' in page
 
 
 def test_panels_have_the_bone_window_beside_the_truth():

@@ -12,13 +12,13 @@ from cranium.visualization.slice_picture import slice_picture
 
 @pytest.fixture
 def row(tmp_path):
-    mask = np.zeros((60, 40), np.uint8)
+    mask = np.zeros((64, 32), np.uint8)
     mask[10:20, 10:20] = 1
     for name, values in {'image': mask * 99, 'truth': mask, 'prediction': 0 * mask}.items():
         Image.fromarray(values).save(tmp_path / f'{name}.png')
     files = {f'{n}_file': str(tmp_path / f'{n}.png') for n in ('image', 'truth', 'prediction')}
     about = dict(patient='049', slice=7, name='049_007', hemorrhage=True, types='Epidural+Subdural')
-    return dict(about, tp=0, fp=0, fn=100, tn=2300, dice=0.0, log_odds=0.25, **files)
+    return dict(about, tp=0, fp=0, fn=100, tn=1948, dice=0.0, log_odds=0.25, **files)
 
 
 def read(uri):
@@ -26,21 +26,24 @@ def read(uri):
 
 
 def test_picture_and_words(row):
-    picture = slice_picture(row, side=30)
+    picture = slice_picture(row, side=32)
     assert picture['words'] == (
         'Head CT of patient 049, slice 7: 100 pixels of hemorrhage; none predicted, 0 in common.'
     )
     assert picture['caption'] == '049, slice 7: Dice 0.00, epidural, subdural, score 0.25'
-    assert read(picture['image']).size == (20, 30)
+    assert read(picture['image']).size == (16, 32)
 
 
-def test_outline_of_the_truth_lies_over_the_picture(row):
-    picture = slice_picture(row, side=60)
+@pytest.mark.parametrize('side', [30, 240])
+def test_the_truth_lies_over_the_picture(row, side):
+    """As fine over a small picture as over a large one."""
+    picture = slice_picture(row, side)
     assert list(picture['outlines']) == [TRUTH]  # nothing was predicted
     layer = np.asarray(read(picture['outlines'][TRUTH]).convert('RGBA'))
-    mask = np.zeros((60, 40), bool)
-    mask[10:20, 10:20] = True
-    assert np.array_equal(layer[..., 3] > 0, outline(mask))
+    mask = np.zeros((256, 128), bool)
+    mask[40:80, 40:80] = True
+    assert np.array_equal(layer[..., 3] == 255, outline(mask, 2))
+    assert np.array_equal(layer[..., 3] > 0, outline(mask, 2) | mask)
     assert set(map(tuple, layer[layer[..., 3] > 0][:, :3].tolist())) == {COLOURS[TRUTH]}
 
 
