@@ -19,8 +19,9 @@ from cranium.head import (
     shrunk_to_whole_affine,
     spread_for_angle,
 )
+from cranium.scans.pictures import read_pixels, to_hu
 from cranium.slices import PIXEL_MM
-from cranium.windows import BONE, BRAIN, decode_hu
+from cranium.windows import BONE, BRAIN
 
 from .sample import Sample, SliceFiles, neighbors
 
@@ -151,16 +152,15 @@ class _Slice:
 
 
 def _read_hu(path: str) -> NDArray[np.int16]:
-    image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise FileNotFoundError(f'{path} cannot be read as an image; `{PREPARE}` writes it')
-    if image.ndim != 2 or image.dtype != np.uint16:
-        msg = (
-            f'{path} has the shape {image.shape} and type {image.dtype}; expected 16-bit gray, '
-            f'HU + 32768: `{PREPARE} --overwrite` writes it'
-        )
-        raise CraniumError(msg)
-    return decode_hu(np.asarray(image, np.uint16))
+    try:
+        pixels = read_pixels(path)
+    except OSError as error:
+        msg = f'{path} cannot be read as an image ({error.strerror}); `{PREPARE}` writes it'
+        raise FileNotFoundError(msg) from error
+    if pixels.dtype != np.uint16:
+        msg = f'{path} holds {pixels.dtype}; expected 16-bit gray, HU + 32768:'
+        raise CraniumError(f'{msg} `{PREPARE} --overwrite` writes it')
+    return to_hu(pixels)
 
 
 def _check_hu(image: NDArray[Any]) -> NDArray[np.int16]:

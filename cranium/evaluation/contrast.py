@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cranium.errors import CraniumError
 from cranium.evaluation.measures import label_lesions
-from cranium.windows import BRAIN, decode_hu
+from cranium.scans.pictures import read_pixels, to_hu
 
 RING_PX = 8
 """Width of the ring around a lesion; 3 mm in ct-ich."""
@@ -55,8 +55,7 @@ def lesion_contrasts(truth: NDArray[Any], hu: NDArray[np.int16]) -> list[float]:
 
 def _read_hu(file: Path) -> NDArray[np.int16] | None:
     """HU of a slice, None where the file does not tell them."""
-    pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED) if file.is_file() else None
-    if pixels is None or pixels.ndim != 2:
+    try:
+        return to_hu(read_pixels(file))
+    except (CraniumError, OSError):
         return None
-    wide = pixels.dtype == np.uint16
-    return decode_hu(pixels.astype(np.uint16)) if wide else BRAIN.to_hu(pixels.astype(np.uint8))

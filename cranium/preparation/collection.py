@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
 from cranium.manifest import MANIFEST, mask_path, read_manifest
-from cranium.preparation.images import MASK_THRESHOLD, decode_gray
+from cranium.preparation.images import MASK_THRESHOLD
 from cranium.preparation.raw import read_raw
 from cranium.preparation.source import PATIENTS, FolderSource, Source, find_source
 from cranium.preparation.splits import make_splits
 from cranium.preparation.tree import read_dataset_json
+from cranium.scans.pictures import decode, to_hu
 from cranium.slices import IGNORE_INDEX, MASKED, UNLABELLED, slice_name
 from cranium.splits import SPLITS, Case, read_splits
-from cranium.windows import BONE, BRAIN, decode_hu
+from cranium.windows import BONE, BRAIN
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,9 @@ def read_image(source: Source, member: str) -> NDArray[np.uint8]:
     Raises:
         CraniumError: It cannot be read.
     """
-    content, name = source.read(member), source.describe(member)
-    if not member.lower().endswith('.png'):
-        return decode_gray(content, name)[..., None]
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise CraniumError(f'{name}: not a readable PNG; run cranium prepare --overwrite')
+    pixels = decode(source.read(member), source.describe(member))
     if pixels.dtype == np.uint16:
-        hu = decode_hu(np.asarray(pixels, np.uint16))
+        hu = to_hu(pixels)
         brain, bone = BRAIN.to_gray(hu), BONE.to_gray(hu)
         return np.dstack([brain, bone, brain])
     return np.asarray(pixels, np.uint8)[..., None]

@@ -23,7 +23,7 @@ from cranium.manifest import (
     write_manifest,
 )
 from cranium.preparation.hounsfield import combine
-from cranium.preparation.images import decode_gray, encode_png, jpeg_size, uniform_png
+from cranium.preparation.images import encode_png, uniform_png
 from cranium.preparation.parallel import each_scan
 from cranium.preparation.plan import Options, Plan
 from cranium.preparation.raw import NO_BONE, RawSlice
@@ -39,6 +39,7 @@ from cranium.preparation.tree import (
     staging,
     write_file,
 )
+from cranium.scans.pictures import decode_jpeg, jpeg_size
 from cranium.slices import IGNORE_INDEX, PIXEL_MM, SLICE_MM, UNLABELLED, slice_name
 from cranium.splits import SPLITS
 from cranium.windows import BONE, BRAIN, HU_OFFSET, encode_hu
@@ -196,7 +197,7 @@ def _write_slice(
     """
     members = [*_sources(item, options.window), *([item.mask] if item.mask else [])]
     contents = [source.read(member) for member in members]
-    pixels = [decode_gray(data, source.describe(name)) for name, data in zip(members, contents)]
+    pixels = [decode_jpeg(data, source.describe(name)) for name, data in zip(members, contents)]
     for member, other in zip(members, pixels):
         if other.shape != pixels[0].shape:
             msg = f'{source.describe(member)}: another size than {members[0]}; replace it'

@@ -8,8 +8,8 @@ import numpy as np
 
 from cranium.diagnosis import DIAGNOSIS, read_diagnosis, read_table
 from cranium.errors import CraniumError
-from cranium.preparation.images import jpeg_size
 from cranium.preparation.source import PATIENTS, Source
+from cranium.scans.pictures import jpeg_size
 from cranium.slices import BACKGROUND, MASKED, UNLABELLED, patient_name, slice_name
 from cranium.splits import Case
 from cranium.windows import BONE, BRAIN, Window

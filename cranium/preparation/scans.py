@@ -23,10 +23,10 @@ from cranium.preparation.consistency import (
 from cranium.preparation.content import mask_fault
 from cranium.preparation.errata import Erratum, read_errata
 from cranium.preparation.hounsfield import combine
-from cranium.preparation.images import decode_gray
 from cranium.preparation.parallel import each_scan
 from cranium.preparation.raw import NO_BONE, ON_CLEAN, RawDataset, RawSlice
 from cranium.preparation.source import Source
+from cranium.scans.pictures import decode_jpeg
 
 Image = NDArray[np.uint8]
 
@@ -232,4 +232,4 @@ def _mask_faults(source: Source, threshold: int, scan: Sequence[RawSlice]) -> li
 
 
 def _decode(source: Source, member: str) -> Image:
-    return decode_gray(source.read(member), source.describe(member))
+    return decode_jpeg(source.read(member), source.describe(member))

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from cranium.windows import BRAIN, decode_hu
+from cranium.scans.pictures import read_pixels, to_hu
+from cranium.windows import BRAIN
 
 TRUTH, PREDICTION = 'truth', 'prediction'
 COLOURS = {TRUTH: (86, 180, 233), PREDICTION: (240, 165, 0)}
@@ -96,10 +97,10 @@ def resize(image: NDArray[np.uint8], side: int) -> Image.Image:
 
 def read_gray(file: str | Path) -> NDArray[np.uint8]:
     """Read a prepared image as gray values, one in HU as the brain window."""
-    with Image.open(file) as image:
-        if image.mode.startswith('I'):  # 16 bits
-            return BRAIN.to_gray(decode_hu(np.asarray(image, np.uint16)))
-        return np.asarray(image.convert('L'))
+    pixels = read_pixels(file)
+    return (
+        BRAIN.to_gray(to_hu(pixels)) if pixels.dtype == np.uint16 else np.asarray(pixels, np.uint8)
+    )
 
 
 def layer_uri(layer: Image.Image) -> str:

@@ -116,7 +116,7 @@ class TestFiles:
         assert self.save(tmp_path, BRAIN.to_gray(self.HU)) == '25.00 12.00'
 
     def test_what_does_not_tell(self, tmp_path):
-        assert self.save(tmp_path, np.zeros((80, 90, 3), np.uint8)) == ''  # colours
+        assert self.save(tmp_path, np.eye(80, 90)[..., None] * np.uint8([1, 2, 3])) == ''  # colours
         assert self.save(tmp_path, encode_hu(self.HU)[1:]) == ''  # another size
         assert contrast.true_contrasts(self.TRUTH, tmp_path / 'nowhere.png') == ''
         assert contrast.true_contrasts(self.TRUTH, '') == ''

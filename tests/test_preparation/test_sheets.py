@@ -87,5 +87,5 @@ def test_a_damaged_picture_is_named(raw_tree, tmp_path):
     for image in tmp_path.glob('out/images/*/050_002.png'):
         image.write_bytes(b'none')
     prepared = open_collection(tmp_path / 'out')
-    with pytest.raises(CraniumError, match=r'050_002\.png: not a readable PNG; run cranium prep'):
+    with pytest.raises(CraniumError, match=r'050_002\.png: neither a JPEG nor a PNG; repl'):
         load(prepared, prepared.slices.loc[['050_002']])
