@@ -78,12 +78,11 @@ class Volume:
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / (height * width)
 
 
-def read_volume(file: Path, source: str | None = None) -> Volume:
+def read_volume(file: Path) -> Volume:
     """Read a NIfTI, a volume or a slice.
 
     Args:
         file (Path): ``.nii`` or ``.nii.gz``.
-        source (str, optional): What to call it in messages. Defaults to its path.
 
     Returns:
         Volume: Scaled as its header says.
@@ -95,7 +94,7 @@ def read_volume(file: Path, source: str | None = None) -> Volume:
     """
     import nibabel
 
-    source = source or str(file)
+    source = str(file)
     if not file.is_file():
         raise FileNotFoundError(f'{source}: no such file')
     try:
@@ -129,13 +128,11 @@ def read_volume(file: Path, source: str | None = None) -> Volume:
     return volume
 
 
-def read_nifti(file: Path, *, name: str, source: str) -> Scan:
+def read_nifti(file: Path) -> Scan:
     """Read a scan from a NIfTI in Hounsfield units.
 
     Args:
         file (Path): ``.nii`` or ``.nii.gz``.
-        name (str): The scan's.
-        source (str): What to call the file in messages.
 
     Returns:
         Scan: Its axial slices, whatever the order of its axes. Voxels that are no number are air.
@@ -145,7 +142,7 @@ def read_nifti(file: Path, *, name: str, source: str) -> Scan:
             as a coronal or sagittal series has.
         OSError: It is not there or may not be read.
     """
-    volume = read_volume(file, source)
+    volume, source = read_volume(file), str(file)
     geometry, orientation = volume.geometry, volume.orientation
     height, width = geometry.pixel_mm
     if max(height, width) > _MOST_PIXEL_MM:
@@ -154,9 +151,9 @@ def read_nifti(file: Path, *, name: str, source: str) -> Scan:
     hu, remarks = _to_hu(volume.voxels, source)
     return Scan(
         orientation.apply(hu),
-        name,
+        file.name.partition('.')[0],
         source,
-        (str(file),),
+        (source,),
         geometry,
         orientation=orientation,
         shape=None if len(volume.shape) == 3 else volume.shape,

@@ -121,15 +121,13 @@ def to_hu(pixels: Gray, window: Window = BRAIN) -> NDArray[np.int16]:
     return window.to_hu(np.asarray(pixels, np.uint8))
 
 
-def read_pictures(files: Sequence[Path], window: Window = BRAIN, *, name: str, source: str) -> Scan:
+def read_pictures(files: Sequence[Path], window: Window = BRAIN) -> Scan:
     """Read a scan from pictures, one a slice, which tell nothing of its geometry.
 
     Args:
         files (sequence): Gray PNG or JPEG, from the neck to the vertex: 8-bit ones show a window,
             16-bit ones are HU + 32768, as ``cranium prepare --window hu`` writes them.
         window (Window): What 8-bit ones show. Defaults to the brain window.
-        name (str): The scan's.
-        source (str): What to call a single file, or the folder of several, in messages.
 
     Returns:
         Scan: Without geometry.
@@ -139,20 +137,22 @@ def read_pictures(files: Sequence[Path], window: Window = BRAIN, *, name: str, s
         OSError: A file is not there or may not be read.
     """
     pictures: list[Gray] = []
-    names = [source if len(files) == 1 else f'{source}/{x.name}' for x in files]
-    for file, each in zip(files, names):
-        pixels = decode(file.read_bytes(), each)
+    for file in files:
+        pixels = read_pixels(file)
         first = pictures[0] if pictures else pixels
         if pixels.shape != first.shape or pixels.dtype != first.dtype:
             (height, width), bits = pixels.shape, 8 * pixels.itemsize
-            msg = f'{each}: {width} x {height} pixels of {bits} bits, unlike {names[0]}'
+            msg = f'{file}: {width} x {height} pixels of {bits} bits, unlike {files[0]}'
             raise CraniumError(f'{msg}; the pictures of a scan need one size: put it elsewhere')
         pictures.append(pixels)
     stored: Any = np.stack(pictures)
     hu = to_hu(stored, window)
+    name, source = files[0].stem, str(files[0])
     if stored.dtype == np.uint16:
         if hu.max() < _LEAST_HU:
-            msg = f'{source}: 16-bit values of {stored.min()} to {stored.max()} are not HU + 32768'
+            msg = (
+                f'{files[0]}: 16-bit values of {stored.min()} to {stored.max()} are not HU + 32768'
+            )
             raise CraniumError(f'{msg}; `{_HU_PNG}` writes such pictures')
         return Scan(hu, name, source, tuple(map(str, files)))
     remark = (

@@ -33,10 +33,6 @@ def save(path, voxels, affine=None, units='mm', **header):
     return path
 
 
-def read(path):
-    return read_nifti(path, name='a', source='in/a.nii.gz')
-
-
 @pytest.fixture
 def head():
     """HU to the right, front and up, (X, Y, Z), none like another."""
@@ -46,7 +42,9 @@ def head():
 
 def test_radiological_convention(tmp_path, head):
     """The first pixel of the first slice is right, front and lowest."""
-    scan = read(save(tmp_path / 'a.nii.gz', head))
+    path = save(tmp_path / 'a.nii.gz', head)
+    scan = read_nifti(path)
+    assert scan.source == str(path) and scan.files == (str(path),)
     assert scan.hu.shape == (3, 5, 4)
     for n, row, column in np.ndindex(3, 5, 4):
         assert scan.hu[n, row, column] == head[3 - column, 4 - row, n]
@@ -55,13 +53,13 @@ def test_radiological_convention(tmp_path, head):
     assert scan.geometry.positions_mm == pytest.approx([13, 18, 23])
     assert scan.geometry.pixel_mm == pytest.approx((0.4, 0.5))
     assert scan.geometry.thickness_mm == pytest.approx([5] * 3)
-    assert (scan.name, scan.source, scan.shape, scan.remarks) == ('a', 'in/a.nii.gz', None, ())
+    assert (scan.name, scan.shape, scan.remarks) == ('a', None, ())
 
 
 def test_a_tilted_gantry(tmp_path, head):
     """Slices are as they were taken, and closer to each other than their corners."""
-    scan = read(save(tmp_path / 'a.nii', head, ras(head.shape, tilt=SHEAR)))
-    assert np.array_equal(scan.hu, read(save(tmp_path / 'b.nii', head)).hu)
+    scan = read_nifti(save(tmp_path / 'a.nii', head, ras(head.shape, tilt=SHEAR)))
+    assert np.array_equal(scan.hu, read_nifti(save(tmp_path / 'b.nii', head)).hu)
     assert np.diff(scan.geometry.corners, axis=0) == pytest.approx(np.array([[0, -1.5, 5]] * 2))
     assert scan.geometry.thickness_mm == pytest.approx([5] * 3)
 
@@ -82,8 +80,8 @@ def test_any_order_of_axes(tmp_path_factory, order, turned, tilt):
         change[axis, axis], change[axis, 3] = -1, head.shape[axis] - 1
     stored, change = stored.transpose(order), change[:, [*order, 3]]
     folder = tmp_path_factory.mktemp('order')
-    plain = read(save(folder / 'a.nii', head, affine))
-    scan = read(save(folder / 'b.nii', np.ascontiguousarray(stored), affine @ change))
+    plain = read_nifti(save(folder / 'a.nii', head, affine))
+    scan = read_nifti(save(folder / 'b.nii', np.ascontiguousarray(stored), affine @ change))
     assert np.array_equal(scan.hu, plain.hu)
     for name in ('corners', 'across', 'down'):
         np.testing.assert_allclose(
@@ -95,7 +93,7 @@ def test_any_order_of_axes(tmp_path_factory, order, turned, tilt):
 @pytest.mark.parametrize('shape', [(4, 5), (4, 5, 1), (4, 5, 1, 1), (4, 5, 3, 1)])
 def test_its_own_shape_returns(tmp_path, head, shape):
     stored = head[:, :, : np.prod(shape) // 20].reshape(shape)
-    scan = read(save(tmp_path / 'a.nii', stored, ras(shape)))
+    scan = read_nifti(save(tmp_path / 'a.nii', stored, ras(shape)))
     assert np.array_equal(scan.restore(scan.hu), stored)
     assert scan.geometry.pixel_mm == pytest.approx((0.4, 0.5))
 
@@ -105,14 +103,14 @@ def test_its_own_shape_returns(tmp_path, head, shape):
 )
 def test_units(tmp_path, head, units, scale):
     affine = np.diag([scale, scale, scale, 1]) @ ras(head.shape)
-    scan = read(save(tmp_path / 'a.nii', head, affine, units))
+    scan = read_nifti(save(tmp_path / 'a.nii', head, affine, units))
     assert scan.geometry.pixel_mm == pytest.approx((0.4, 0.5))
     assert scan.geometry.positions_mm == pytest.approx([13, 18, 23])
 
 
 def test_only_a_qform(tmp_path, head):
     path = save(tmp_path / 'a.nii', head, sform_code=0, qform_code=1)
-    assert np.array_equal(read(path).hu, read(save(tmp_path / 'b.nii', head)).hu)
+    assert np.array_equal(read_nifti(path).hu, read_nifti(save(tmp_path / 'b.nii', head)).hu)
 
 
 class TestValues:
@@ -120,20 +118,20 @@ class TestValues:
         image = nibabel.Nifti1Image(((head + 1024) // 2).astype(np.uint16), ras(head.shape))
         image.header.set_slope_inter(2, -1024)
         nibabel.save(image, tmp_path / 'a.nii.gz')
-        scan = read(tmp_path / 'a.nii.gz')
+        scan = read_nifti(tmp_path / 'a.nii.gz')
         assert np.abs(scan.restore(scan.hu) - head).max() <= 1 and scan.remarks == ()
 
     def test_fractions_are_rounded_and_kept_in_range(self, tmp_path, head):
         values = head.astype(np.float64) + 0.3
         values[0, 0, :2] = 1e6, -1e6
-        scan = read(save(tmp_path / 'a.nii', values))
+        scan = read_nifti(save(tmp_path / 'a.nii', values))
         head[0, 0, :2] = 32767, -32768
         assert np.array_equal(scan.restore(scan.hu), head)
 
     def test_nan_is_air(self, tmp_path, head):
         values = head.astype(np.float32)
         values[0], values[1, 0, 0] = np.nan, np.inf
-        scan = read(save(tmp_path / 'a.nii', values))
+        scan = read_nifti(save(tmp_path / 'a.nii', values))
         head[0] = head[1, 0, 0] = -1000
         assert np.array_equal(scan.restore(scan.hu), head)
         assert scan.remarks == ('16 voxels are no number (NaN); taken for air, -1000 HU',)
@@ -142,7 +140,7 @@ class TestValues:
         """Air at 24, brain at 1060, a little bone: soft tissue can be nowhere else."""
         values = np.full((10, 10, 2), 24, np.uint16)
         values[2:8, 2:8], values[2] = 1060, 2000
-        scan = read(save(tmp_path / 'a.nii', values))
+        scan = read_nifti(save(tmp_path / 'a.nii', values))
         assert np.array_equal(scan.restore(scan.hu), values.astype(int) - 1024)
         assert 'soft tissue lies at 1024' in scan.remarks[0]
 
@@ -158,14 +156,14 @@ class TestValues:
     )
     def test_no_hu(self, tmp_path, low, high, message):
         values = np.linspace(low, high, 200, dtype=np.float32).reshape(10, 10, 2)
-        with pytest.raises(CraniumError, match=rf'^in/a\.nii\.gz: .*{message}.*; save the scan'):
-            read(save(tmp_path / 'a.nii', values))
+        with pytest.raises(CraniumError, match=rf'a\.nii(\.gz)?: .*{message}.*; save the scan'):
+            read_nifti(save(tmp_path / 'a.nii', values))
 
 
 class TestBadInput:
     def refused(self, path, message):
-        with pytest.raises(CraniumError, match=rf'^in/a\.nii\.gz: .*{message}') as caught:
-            read(path)
+        with pytest.raises(CraniumError, match=rf'a\.nii(\.gz)?: .*{message}') as caught:
+            read_nifti(path)
         assert '\n' not in str(caught.value)
 
     @pytest.mark.parametrize('keep', [0, 100, 348, 400, 0.5, -9, -1])
@@ -188,7 +186,7 @@ class TestBadInput:
 
     def test_nifti_2(self, tmp_path, head):
         nibabel.save(nibabel.Nifti2Image(head, ras(head.shape)), tmp_path / 'a.nii.gz')
-        scan = read(tmp_path / 'a.nii.gz')
+        scan = read_nifti(tmp_path / 'a.nii.gz')
         assert np.array_equal(scan.restore(scan.hu), head)
 
     @settings(max_examples=60)
@@ -200,7 +198,7 @@ class TestBadInput:
         content[where] = value
         path.write_bytes(content)
         try:
-            read(path)
+            read_nifti(path)
         except CraniumError as error:
             assert '\n' not in str(error)
 
@@ -211,7 +209,7 @@ class TestBadInput:
     def test_colours_and_complex_numbers(self, tmp_path):
         colour = np.zeros((9, 9, 2), [(name, 'u1') for name in 'RGB'])
         self.refused(save(tmp_path / 'a.nii', colour), 'an image in colours')
-        self.refused(save(tmp_path / 'b.nii', np.ones((9, 9, 2), np.complex64)), 'of type complex')
+        self.refused(save(tmp_path / 'a.nii', np.ones((9, 9, 2), np.complex64)), 'of type complex')
 
     def test_too_large(self, tmp_path):
         path = save(tmp_path / 'a.nii', np.ones((9, 9, 2)))
