@@ -10,8 +10,8 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from cranium.errors import CraniumError
-from cranium.windows import BRAIN, Window
+from cranium.views import check_views, show_views
+from cranium.windows import BRAIN
 
 from .sample import Sample
 
@@ -120,35 +120,9 @@ class WindowCT(BaseTransform):
     views: Sequence[dict[str, Any]]
 
     def __post_init__(self) -> None:  # noqa: D105
-        for view in self.views:
-            rest = {key: value for key, value in view.items() if key != 'planes'}
-            if (
-                set(rest) != {'level', 'width'}
-                or rest['width'] <= 0
-                or view.get('planes', 'stack') not in ('stack', 'middle', 'range')
-            ):
-                msg = f'WindowCT cannot show {view}; expected dict(level=HU, width=HU, planes=NAME)'
-                raise CraniumError(f"{msg}, NAME being 'stack', 'middle' or 'range'")
+        check_views(self.views)
 
     def transform(self, results: Sample) -> Sample:
         """Make ``img`` float32 from 0 to 255, one channel for each plane of each view."""
-        hu = results['img'].astype(np.float32, copy=False)
-        gray = cv2.transform(hu, self._matrix(hu.shape[2])).reshape(*hu.shape[:2], -1)
-        results['img'] = np.clip(gray, 0, 255, out=gray)
+        results['img'] = show_views(self.views, results['img'])
         return results
-
-    def _matrix(self, planes: int) -> NDArray[np.float64]:
-        """(channels, planes + 1), from the HU of a pixel and 1 to gray values."""
-        chosen = {
-            'stack': range(planes - 1),
-            'middle': [(planes - 1) // 2],
-            'range': [planes - 1],
-        }
-        rows = []
-        for view in self.views:
-            window = Window(view['level'], view['width'])
-            for plane in chosen[view.get('planes', 'stack')]:
-                row = np.zeros(planes + 1)
-                row[plane], row[-1] = 255 / window.width, -window.low * 255 / window.width
-                rows.append(row)
-        return np.array(rows)

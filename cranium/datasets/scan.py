@@ -2,32 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
-from cranium.head import (
-    head_angle,
-    head_center,
-    shrink,
-    shrunk_to_whole_affine,
-    spread_for_angle,
-)
 from cranium.scans.pictures import read_pixels, to_hu
 from cranium.slices import PIXEL_MM
-from cranium.windows import BONE, BRAIN
+from cranium.views import ShrunkSlice, scan_angle, stack_planes
 
 from .sample import Sample, SliceFiles, neighbors
 
 PREPARE = 'cranium prepare --window hu'
-SOFT_HU = (-100, 200)
-"""The range of soft tissue: beyond it are fat and air, and bone."""
 
 
 @TRANSFORMS.register_module()
@@ -55,7 +44,9 @@ class LoadScan(BaseTransform):
     neighbors: int = 1
     shrink: int = 2
     cache_slices: int = 64
-    _slices: 'dict[tuple[str, int], _Slice]' = field(default_factory=dict, init=False, repr=False)
+    _slices: dict[tuple[str, int], ShrunkSlice] = field(
+        default_factory=dict, init=False, repr=False
+    )
     _angles: dict[tuple[str, int], float] = field(default_factory=dict, init=False, repr=False)
 
     def transform(self, results: Sample) -> Sample:
@@ -68,25 +59,28 @@ class LoadScan(BaseTransform):
         factor = self.shrink * results.get('coarsening', 1)
         stack, scan = self._load_stack(results, factor)
         this = stack[self.neighbors]
-        results['img'] = cv2.merge([*(each.soft for each in stack), this.range])
+        results['img'] = stack_planes(stack)
         results['shrink'] = factor
         results['ori_shape'] = this.shape
         results['img_shape'] = this.soft.shape
         results['img_pixel_mm'] = factor * results.setdefault('pixel_mm', PIXEL_MM)
         if 'head_angle' not in results:
             results['head_center'] = this.center
-            results['head_angle'] = self._angle(scan, factor) if scan else head_angle([this.gray])
+            results['head_angle'] = (
+                self._angle(scan, factor) if scan else scan_angle(1, lambda _: this)
+            )
         if results['head_center'] is None:
-            height, width = this.shape
-            results['head_center'] = (width - 1) / 2, (height - 1) / 2
+            results['head_center'] = this.middle
         return results
 
     def _load_stack(
         self, results: Sample, factor: int
-    ) -> 'tuple[list[_Slice], Mapping[int, SliceFiles]]':
+    ) -> tuple[list[ShrunkSlice], Mapping[int, SliceFiles]]:
         """The slice and its neighbours, the lowest first, and the scan, {} for an array."""
         if 'img' in results:
-            return [_Slice.of(_check_hu(results['img']), factor)] * (2 * self.neighbors + 1), {}
+            return [ShrunkSlice.of(_check_hu(results['img']), factor)] * (
+                2 * self.neighbors + 1
+            ), {}
         path, number = results['img_path'], results.get('slice', 0)
         scan = results.get('scan') or {number: SliceFiles(path, None)}
         files = neighbors(scan, number, self.neighbors)
@@ -97,9 +91,9 @@ class LoadScan(BaseTransform):
                 raise CraniumError(msg)
         return stack, scan
 
-    def _read(self, path: str, factor: int) -> '_Slice':
+    def _read(self, path: str, factor: int) -> ShrunkSlice:
         key = path, factor
-        found = self._slices.pop(key, None) or _Slice.of(_read_hu(path), factor)
+        found = self._slices.pop(key, None) or ShrunkSlice.of(_read_hu(path), factor)
         self._slices[key] = found  # the last one used comes last
         if len(self._slices) > self.cache_slices:
             del self._slices[next(iter(self._slices))]
@@ -110,45 +104,8 @@ class LoadScan(BaseTransform):
         paths = [files.image for files in scan.values()]
         key = paths[0], factor
         if key not in self._angles:
-            chosen = [paths[index] for index in spread_for_angle(len(paths))]
-            self._angles[key] = head_angle([self._read(path, factor).gray for path in chosen])
+            self._angles[key] = scan_angle(len(paths), lambda i: self._read(paths[i], factor))
         return self._angles[key]
-
-
-@dataclass(frozen=True)
-class _Slice:
-    """A slice as it is kept.
-
-    Attributes:
-        soft (ndarray): (H, W) int16, soft tissue in HU, shrunk.
-        range (ndarray): (H, W) int16, all HU, shrunk.
-        shape (tuple): Height and width of the whole slice.
-        factor (int): By which it was shrunk.
-    """
-
-    soft: NDArray[np.int16]
-    range: NDArray[np.int16]
-    shape: tuple[int, int]
-    factor: int
-
-    @classmethod
-    def of(cls, hu: NDArray[np.int16], factor: int) -> '_Slice':
-        soft = np.clip(hu, *SOFT_HU)
-        return cls(shrink(soft, factor), shrink(hu, factor), hu.shape, factor)
-
-    @cached_property
-    def center(self) -> tuple[float, float] | None:
-        """The head's (x, y) in pixels of the whole slice."""
-        found = head_center(BRAIN.to_gray(self.soft))
-        if found is None:
-            return None
-        x, y, _ = shrunk_to_whole_affine(self.factor) @ [*found, 1]
-        return float(x), float(y)
-
-    @property
-    def gray(self) -> NDArray[Any]:
-        """(H, W) uint8, the mean of brain and bone window."""
-        return cv2.addWeighted(BRAIN.to_gray(self.soft), 0.5, BONE.to_gray(self.range), 0.5, 0)
 
 
 def _read_hu(path: str) -> NDArray[np.int16]:

@@ -62,12 +62,7 @@ class AlignedEncoderDecoder(EncoderDecoder):
             list[SegDataSample]: With ``seg_logits`` (2, H, W), ``pred_sem_seg`` (1, H, W) and
             perhaps ``slice_score`` in the metainfo.
         """
-        logits, scores = self._forward_both(inputs)
-        if self.test_cfg.get('flip'):
-            mirrored, mirrored_scores = self._forward_both(inputs.flip(3))
-            logits = (logits + mirrored.flip(3)) / 2
-            if scores is not None and mirrored_scores is not None:
-                scores = (scores + mirrored_scores) / 2
+        logits, scores = self.forward_aligned(inputs)
         samples = data_samples or [SegDataSample() for _ in inputs]
         for index, sample in enumerate(samples):
             found = _map_back(logits[index].float(), sample)
@@ -76,9 +71,27 @@ class AlignedEncoderDecoder(EncoderDecoder):
                 {'seg_logits': PixelData(data=found), 'pred_sem_seg': PixelData(data=labels[None])}
             )
             if scores is not None:
-                highest = (logits[index, 1] - logits[index, 0]).max()
-                sample.set_metainfo({'slice_score': float(scores[index] + highest) / 2})
+                sample.set_metainfo({'slice_score': float(scores[index])})
         return samples
+
+    def forward_aligned(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Compute what is predicted in head space, as ``test_cfg`` says.
+
+        Args:
+            inputs (Tensor): (N, C, height, width), normalised.
+
+        Returns:
+            tuple: Logits of pixels, (N, 2, height, width), and scores of slices, (N,), or None.
+        """
+        logits, scores = self._forward_both(inputs)
+        if self.test_cfg.get('flip'):
+            mirrored, mirrored_scores = self._forward_both(inputs.flip(3))
+            logits = (logits + mirrored.flip(3)) / 2
+            if scores is not None and mirrored_scores is not None:
+                scores = (scores + mirrored_scores) / 2
+        if scores is not None:
+            scores = (scores + (logits[:, 1] - logits[:, 0]).amax((1, 2))) / 2
+        return logits, scores
 
     def _forward_both(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits of pixels, (N, 2, height, width), and of slices, (N,)."""

@@ -95,7 +95,7 @@ def test_angle_and_centre_of_the_head_in_the_whole_slice(scan, shrink):
 
 def test_the_angle_is_that_of_the_mean_of_brain_and_bone_window(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr('cranium.datasets.scan.head_angle', lambda s: seen.extend(s) or 7.0)
+    monkeypatch.setattr('cranium.views.head_angle', lambda s: seen.extend(s) or 7.0)
     files = write(tmp_path / '049_001.png', np.array([[-1000, 16, 40, 700, 3000]], np.int16))
     assert load({1: files}, 1, shrink=1)['head_angle'] == 7
     # Brain window 0, 76.5, 127.5, 255, 255; bone window 0, 73.0, 74.9, 127.5, 255.
@@ -140,7 +140,7 @@ def test_coarse_slices_are_shrunk_more(scan):
 
 def test_a_test_reads_each_slice_once_and_estimates_the_angle_once(scan, reads, monkeypatch):
     angles = []
-    monkeypatch.setattr('cranium.datasets.scan.head_angle', lambda s: angles.append(len(s)) or 7.0)
+    monkeypatch.setattr('cranium.views.head_angle', lambda s: angles.append(len(s)) or 7.0)
     transform = LoadScan()
     for number in scan:
         assert transform(sample(scan, number))['head_angle'] == 7
