@@ -78,9 +78,8 @@ class LoadScan(BaseTransform):
     ) -> tuple[list[ShrunkSlice], Mapping[int, SliceFiles]]:
         """The slice and its neighbours, the lowest first, and the scan, {} for an array."""
         if 'img' in results:
-            return [ShrunkSlice.of(_check_hu(results['img']), factor)] * (
-                2 * self.neighbors + 1
-            ), {}
+            lone = ShrunkSlice.of(_check_hu(results['img']), factor)
+            return [lone] * (2 * self.neighbors + 1), {}
         path, number = results['img_path'], results.get('slice', 0)
         scan = results.get('scan') or {number: SliceFiles(path, None)}
         files = neighbors(scan, number, self.neighbors)

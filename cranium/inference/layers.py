@@ -34,14 +34,15 @@ class Layers:
     upper: NDArray[np.int64]
     share: NDArray[np.float64]
 
-    def __len__(self) -> int:
+    def __len__(self) -> int:  # noqa: D105
         return len(self.positions)
 
     def hu(self, slices: NDArray[np.int16], layer: int) -> NDArray[np.int16]:
         """Average the slices, (N, H, W), of a layer to (H, W)."""
         first, weights = self.members[layer]
         if len(weights) == 1:
-            return slices[first]
+            lone: NDArray[np.int16] = slices[first]
+            return lone
         total = np.zeros(slices.shape[1:], np.float32)
         for weight, slice in zip(weights, slices[first:]):
             total += np.float32(weight) * slice
@@ -62,13 +63,10 @@ class Layers:
         """
         found = [layer]
         for step in range(1, reach + 1):
-            wanted = (
-                self.positions[layer] - step * SLICE_MM,
-                self.positions[layer] + step * SLICE_MM,
-            )
+            here, away = self.positions[layer], step * SLICE_MM
             below, above = range(found[0]), range(found[-1] + 1, len(self))
-            found.insert(0, self._nearest(below, wanted[0], found[0]))
-            found.append(self._nearest(above, wanted[1], found[-1]))
+            found.insert(0, self._nearest(below, here - away, found[0]))
+            found.append(self._nearest(above, here + away, found[-1]))
         return found
 
     def _nearest(self, candidates: range, position: float, otherwise: int) -> int:

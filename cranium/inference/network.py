@@ -1,6 +1,5 @@
 """Networks for slices in head space, whatever runs them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -87,9 +86,3 @@ def find_config(checkpoint: Path) -> Path:
         return beside[0]
     several = f'{len(beside)} configs lie' if beside else 'no config lies'
     raise CraniumError(f'{checkpoint}: {several} beside it; name the one it was trained with')
-
-
-def in_batches(count: int, size: int) -> Iterator[slice]:
-    """Divide so many things into batches."""
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))

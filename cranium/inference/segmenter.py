@@ -179,10 +179,8 @@ class _Aligned:
         Raises:
             CraniumError: None is seen.
         """
-        positions = np.arange(len(scan.hu)) * SLICE_MM
-        if scan.geometry is not None:
-            positions = scan.geometry.positions_mm
-        layers = plan_layers(positions)
+        numbered = SLICE_MM * np.arange(len(scan.hu), dtype=np.float64)
+        layers = plan_layers(scan.geometry.positions_mm if scan.geometry else numbered)
         to_scan = isotropic_affine(scan)
         size = scan.hu.shape[1:]
         if not np.array_equal(to_scan, np.eye(3)):
@@ -258,9 +256,8 @@ class _Aligned:
             return kept[layer]
 
         layers = self.layers
-        for index, (lower, upper, share) in enumerate(
-            zip(layers.lower, layers.upper, layers.share)
-        ):
+        parts = zip(layers.lower, layers.upper, layers.share)
+        for index, (lower, upper, share) in enumerate(parts):
             found = mapped(lower)
             if share:
                 found = found + np.float32(share) * (mapped(upper) - found)

@@ -26,7 +26,10 @@ class AlignedModel(nn.Module):
         segmentor (nn.Module): An ``AlignedEncoderDecoder``.
     """
 
-    def __init__(self, segmentor: nn.Module) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, segmentor: Any) -> None:
         super().__init__()
         self.segmentor = segmentor
         for name in ('mean', 'std'):
@@ -113,7 +116,8 @@ def build_segmentor(cfg: Config) -> nn.Module:
         model.backbone.init_cfg = None  # what it would download, the checkpoint replaces
     model.pop('pretrained', None)
     with DefaultScope.overwrite_default_scope('mmseg'):
-        return revert_sync_batchnorm(MODELS.build(model))
+        segmentor: nn.Module = revert_sync_batchnorm(MODELS.build(model))
+    return segmentor
 
 
 def read_checkpoint(checkpoint: Path) -> dict[str, Any]:

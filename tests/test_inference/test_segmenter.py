@@ -1,0 +1,79 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.registry import DATASETS, MODELS
+
+from cranium.errors import CraniumError
+from cranium.inference.network import FILES, PRETRAINED
+from tests.test_head import hu_head
+
+
+def mmseg_predictions(tree, patient):
+    """What mmseg's own test pipeline and the segmentor say of each slice of a patient."""
+    cfg = Config.fromfile(FILES / f'configs/{PRETRAINED}.py')
+    weights = torch.load(FILES / f'checkpoints/{PRETRAINED}.pth', weights_only=True)
+    dataset = cfg.test_dataloader.dataset
+    dataset.update(data_root=str(tree), lazy_init=False)
+    found = {}
+    with DefaultScope.overwrite_default_scope('mmseg'), torch.inference_mode():
+        model = MODELS.build(cfg.model).eval()
+        model.load_state_dict(weights['state_dict'])
+        for split in ('train', 'val'):
+            part = copy.deepcopy(dataset)
+            part.data_prefix = dict(img_path=f'images/{split}', seg_map_path=f'masks/{split}')
+            loaded = DATASETS.build(part)
+            for index in range(len(loaded)):
+                if loaded.get_data_info(index)['patient'] == patient:
+                    item = loaded[index]
+                    batch = dict(inputs=[item['inputs']], data_samples=[item['data_samples']])
+                    (found[item['data_samples'].img_path],) = model.test_step(batch)
+    return [found[path] for path in sorted(found)]
+
+
+def test_same_as_mmsegs_own_pipeline_on_real_slices(segmenter, sample_tree, read_patient):
+    hu, _ = read_patient('052')
+    expected = mmseg_predictions(sample_tree, '052')
+    found = segmenter.segment(hu)
+    assert found.masks.any()
+    for index, sample in enumerate(expected):
+        logits = sample.seg_logits.data.numpy()
+        assert found.log_odds[index] == pytest.approx(logits[1] - logits[0], abs=1e-3)
+        assert np.array_equal(found.masks[index], sample.pred_sem_seg.data[0].numpy())
+    raw = np.array([sample.slice_score for sample in expected])
+    weights = np.exp(-(np.subtract.outer(range(6), range(6)) ** 2) / 2)
+    smoothed = weights @ raw / weights.sum(axis=1)
+    assert [each.score for each in found.slices] == pytest.approx(smoothed, abs=1e-4)
+    assert found.score == pytest.approx(smoothed.max(), abs=1e-4)
+
+
+def test_same_for_any_batch_size_and_company(segmenter, read_patient, monkeypatch):
+    hu, _ = read_patient('112')
+    together = segmenter.segment(hu)
+    other = read_patient('122')[0]
+    for size in (1, 2):
+        monkeypatch.setattr(segmenter, 'batch_size', size)
+        found = segmenter.segment([hu, other])[0]
+        assert found.log_odds == pytest.approx(together.log_odds, abs=1e-5)
+        assert np.array_equal(found.masks, together.masks)
+        assert found.score == pytest.approx(together.score, abs=1e-5)
+    monkeypatch.setattr(segmenter, 'batch_size', 100)
+    alone = [segmenter.segment(slice) for slice in hu]
+    for one, same in zip(alone, segmenter.segment(list(hu))):
+        assert one.log_odds == pytest.approx(same.log_odds, abs=1e-5)
+        assert one.mask.shape == hu.shape[1:]
+
+
+def test_no_head(segmenter):
+    with pytest.raises(CraniumError, match='array: no head is seen'):
+        segmenter.segment(np.full((3, 100, 100), -1000, np.int16))
+
+
+def test_progress_tells_every_slice_once(segmenter):
+    hu = np.stack([hu_head()] * 5)
+    done = []
+    segmenter.segment(hu, spacing=(1.0, 0.72, 0.72), progress=done.append)
+    assert sum(done) == 5
