@@ -54,7 +54,7 @@ def to_axial(
     return orientation, Geometry(corners, steps[axes[2]], steps[axes[1]])
 
 
-def order(corners: Vector, across: Vector, down: Vector) -> tuple[NDArray[np.intp], Vector]:
+def order(corners: Vector, across: Vector, down: Vector) -> NDArray[np.intp]:
     """Sort slices along their normal, towards the head, the back or the left.
 
     Args:
@@ -63,11 +63,9 @@ def order(corners: Vector, across: Vector, down: Vector) -> tuple[NDArray[np.int
         down (ndarray): (3,), from one row to the next.
 
     Returns:
-        tuple: The order, and the positions in it, (N,), in mm.
+        ndarray: Their numbers, (N,), in that order.
     """
-    positions = corners @ _through(across, down)
-    numbers = np.argsort(positions, kind='stable')
-    return numbers, positions[numbers]
+    return np.argsort(corners @ _through(across, down), kind='stable')
 
 
 def _through(across: Vector, down: Vector) -> Vector:

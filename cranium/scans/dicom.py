@@ -1,86 +1,219 @@
 """Reading a DICOM CT series: slices in HU, sorted by where they lie."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
 from cranium.scans.axial import order, to_axial
-from cranium.scans.headers import Frame, Header, read_dataset, read_header
-from cranium.scans.scan import Scan
+from cranium.scans.headers import SAME_MM, Frame, Header, read_dataset, read_header
+from cranium.scans.scan import Geometry, Scan
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 AIR = -1000
 LOWEST = -1024
-"""Below there is no HU: what scanners write there is padding or noise in air."""
+"""What scanners write below it is padding, or noise in air."""
 
-_TISSUE = (-500, 1000)  # padding in between would be a fault of the file
-_SAME_MM = 0.01
+_HIGHEST = np.iinfo(np.int16).max
+_TISSUE = -500, 1000  # HU that padding cannot be told from
+_LEAST_AIR = 0.01  # of all pixels
+_GAP = 1.5  # times the distance on either side
+_HEAD = ('HEAD', 'BRAIN', 'SKULL', 'CRAN', 'NEURO')
 
 
 def read_dicom(files: Sequence[Path]) -> Scan:
     """Read a series of CT slices, or an enhanced CT.
 
     The geometry is that of ImagePositionPatient, ImageOrientationPatient and PixelSpacing alone;
-    slices are sorted along their normal. Coronal or sagittal slices become axial ones if they are
-    close and even, see :func:`~cranium.scans.axial.to_axial`.
+    slices are sorted along their normal. Coronal and sagittal ones become axial if they are close
+    and even, see :func:`~cranium.scans.axial.to_axial`. A slice that is there twice counts once.
+
+    Files are read by joblib's threads or whatever ``joblib.parallel_config`` says.
 
     Args:
         files (sequence): The files of one series, in any order.
 
     Returns:
-        Scan: Its ``files`` are sorted by position.
+        Scan: Its ``files`` are sorted along the normal, unless one holds several slices.
 
     Raises:
         CraniumError: A file is damaged or no CT slice, or they do not make one stack.
         OSError: A file cannot be read.
     """
-    headers = [read_header(path) for path in files]
-    source = str(headers[0].path)
-    frames = [(header, i) for header in headers for i in range(len(header.frames))]
+    headers = [read_header(path) for path in sorted(files)]
     _require_one_stack(headers)
     first = headers[0].frames[0]
     across = np.array(first.orientation[:3]) * first.spacing[1]
     down = np.array(first.orientation[3:]) * first.spacing[0]
-    corners = np.array([header.frames[i].position for header, i in frames])
-    numbers, positions = order(corners, across, down)
-    if (np.diff(positions) < _SAME_MM).any():
-        raise CraniumError(f'{source}: several slices at one position; name one phase of the scan')
+    corners = np.array([frame.position for header in headers for frame in header.frames])
+    numbers = order(corners, across, down)
+    stored = _read_frames(headers, numbers)
+    once = _once(headers, numbers, corners @ first.normal, stored)
+    doubles = len(numbers) - len(once)
+    if doubles:
+        numbers, stored = numbers[once], stored[once]
+    source, one_file = str(headers[0].path), len(headers) == 1
     orientation, geometry = to_axial(source, corners[numbers], across, down, headers[0].size)
-    stored = np.concatenate([_read_hu(frames[number][0]) for number in numbers])
     return Scan(
         hu=np.ascontiguousarray(orientation.apply(stored)),
         name='series',
         source=source,
-        files=tuple(str(frames[number][0].path) for number in numbers),
+        files=(source,) if one_file else tuple(str(headers[number].path) for number in numbers),
+        frames=tuple(numbers.tolist()) if one_file else (),
         geometry=geometry,
         orientation=orientation,
+        remarks=tuple(_remarks(headers[0], geometry, stored, doubles)),
     )
 
 
 def _require_one_stack(headers: Sequence[Header]) -> None:
     first = headers[0]
-    for header in headers:
-        if header.size != first.size:
-            sizes = ' and '.join(f'{rows}x{columns}' for rows, columns in (header.size, first.size))
-            msg = f'{header.path}: slices of {sizes} pixels in one series'
-            raise CraniumError(f'{msg}; put those of each size into a folder of their own')
+    for header in headers[1:]:
+        one_slice = len(header.frames) == len(first.frames) == 1
+        if not (one_slice and header.is_parallel(first) and header.has_same_pixels(first)):
+            msg = f'{header.path}: does not lie in one stack with {first.path.name}'
+            raise CraniumError(f'{msg}; put each stack into a folder of its own')
+
+
+def _read_frames(headers: Sequence[Header], numbers: NDArray[np.intp]) -> NDArray[np.int16]:
+    """Read the frames of all files, (N, H, W), in the order of their ``numbers``."""
+    places = np.argsort(numbers)
+    stored = np.empty((len(places), *headers[0].size), np.int16)
+    start = 0
+    for hu in _each(_read_hu, headers):
+        stored[places[start : start + len(hu)]] = hu
+        start += len(hu)
+    return stored
+
+
+def _each(
+    read: Callable[[Header], NDArray[np.int16]], headers: Sequence[Header]
+) -> Iterable[NDArray[np.int16]]:
+    if len(headers) == 1:
+        return map(read, headers)
+    from joblib import Parallel, delayed  # slow to import
+
+    frames: Iterable[NDArray[np.int16]] = Parallel(prefer='threads', return_as='generator')(
+        map(delayed(read), headers)
+    )
+    return frames
 
 
 def _read_hu(header: Header) -> NDArray[np.int16]:
     """Read the frames of a file, (N, H, W), int16."""
     dataset = read_dataset(header.path)
+    pixels = _decode(header, dataset)
+    hu = np.empty(pixels.shape, np.int16)
+    for number, frame in enumerate(header.frames):
+        hu[number] = _to_hu(pixels[number], frame)
+        _fill_padding(hu[number], pixels[number], dataset, frame)
+    return hu
+
+
+def _decode(header: Header, dataset: 'Dataset') -> NDArray[np.integer]:
+    """Decode pixels to stored values, (N, H, W)."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if 'PixelData' not in dataset:
+        raise CraniumError(f'{header.path}: no pixels, only a header; copy or export it again')
+    syntax = dataset.file_meta.get('TransferSyntaxUID')
+    if syntax is None:
+        implicit, little = dataset.original_encoding
+        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = syntax if little else ExplicitVRBigEndian
+    shape = (len(header.frames), *header.size)
     try:
-        stored = dataset.pixel_array
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            pixels = dataset.pixel_array.reshape(shape)
     except Exception as error:  # decoders of several libraries raise what they like
-        raise CraniumError(f'{header.path}: pixels cannot be decoded; copy it again') from error
-    stored = stored.reshape(-1, *header.size)
-    return np.stack([_to_hu(pixels, frame) for pixels, frame in zip(stored, header.frames)])
+        msg = f'{header.path}: its pixels are cut off, damaged, or not {syntax.name} as it says'
+        raise CraniumError(f'{msg}; copy or export it again') from error
+    return np.asarray(pixels)
 
 
 def _to_hu(stored: NDArray[np.integer], frame: Frame) -> NDArray[np.int16]:
     hu = stored.astype(np.float32)
     hu *= np.float32(frame.slope)
     hu += np.float32(frame.intercept)
-    return np.clip(np.rint(hu), LOWEST, np.iinfo(np.int16).max).astype(np.int16)
+    return np.clip(np.rint(hu, out=hu), LOWEST, _HIGHEST, out=hu).astype(np.int16)
+
+
+def _fill_padding(
+    hu: NDArray[np.int16], stored: NDArray[np.integer], dataset: 'Dataset', frame: Frame
+) -> None:
+    """Make padding air, unless its value may as well be tissue's."""
+    values = [
+        _as_stored(dataset[key].value, stored.dtype)
+        for key in ('PixelPaddingValue', 'PixelPaddingRangeLimit')
+        if key in dataset and dataset[key].value is not None
+    ]
+    low, high = min(values, default=0), max(values, default=0)
+    means = (value * frame.slope + frame.intercept for value in (low, high))
+    if values and not any(_TISSUE[0] < mean < _TISSUE[1] for mean in means):
+        hu[(stored >= low) & (stored <= high)] = AIR
+
+
+def _as_stored(value: Any, dtype: np.dtype[Any]) -> int:
+    """Take a value for what the pixels' own type makes of its bits; some files mix up the sign."""
+    bits = int.from_bytes(value, 'little') if isinstance(value, bytes) else int(value)
+    return int(np.array(bits % 2 ** (8 * dtype.itemsize), f'u{dtype.itemsize}').view(dtype))
+
+
+def _once(
+    headers: Sequence[Header],
+    numbers: NDArray[np.intp],
+    positions: NDArray[np.float64],
+    stored: NDArray[np.int16],
+) -> list[int]:
+    """Return which of the sorted slices to keep: the first of those that are there twice.
+
+    Raises:
+        CraniumError: Two of the same position show something else.
+    """
+    kept = [0]
+    for at in range(1, len(numbers)):
+        number, last = numbers[at], numbers[kept[-1]]
+        if abs(positions[number] - positions[last]) >= SAME_MM:
+            kept.append(at)
+        elif len(headers) == 1 or not np.array_equal(stored[at], stored[kept[-1]]):
+            one, other = (headers[n if len(headers) > 1 else 0].path for n in (last, number))
+            msg = f'{other}: at the position of {one.name}, and another picture, as of another phase'
+            raise CraniumError(f'{msg}; put each phase into a folder of its own')
+    return kept
+
+
+def _remarks(
+    first: Header, geometry: Geometry, stored: NDArray[np.int16], doubles: int
+) -> Iterator[str]:
+    if doubles:
+        yield f'{doubles} slices were there twice and count once'
+    yield from _gaps(geometry)
+    if len(stored) == 1:
+        yield 'one slice alone: no volume without its neighbours; name the folder for the series'
+    if first.body_part and not any(part in first.body_part.upper() for part in _HEAD):
+        yield f'by its header a scan of {first.body_part}, not of the head'
+    if first.contrast:
+        yield 'with contrast agent, which looks like blood; made for scans without'
+    if not first.rescaled:
+        yield 'does not say how its values become HU; taken for HU as they are'
+    if np.count_nonzero(stored < _TISSUE[0]) < _LEAST_AIR * stored.size:
+        yield 'hardly any air around the head; its values may not be HU'
+
+
+def _gaps(geometry: Geometry) -> Iterator[str]:
+    """Yield where slices lie further apart than their neighbours on both sides do."""
+    distances = np.diff(geometry.positions_mm)
+    if len(distances) < 3:
+        return
+    before, after = np.append(distances[1], distances[:-1]), np.append(distances[1:], distances[-2])
+    usual = np.maximum(before, after)
+    for at in np.flatnonzero(distances > _GAP * usual):
+        gap = f'a gap of {distances[at]:.1f} mm between slices {at + 1} and {at + 2}'
+        yield f'{gap}, whose neighbours lie {usual[at]:.1f} mm apart; are files missing?'

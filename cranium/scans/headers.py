@@ -1,11 +1,15 @@
 """What of a DICOM CT must be known before its pixels are read: what it is, and where they lie."""
 
+import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
 
@@ -13,11 +17,11 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _CT = {
-    '1.2.840.10008.5.1.4.1.1.2': 'CT',
-    '1.2.840.10008.5.1.4.1.1.2.1': 'enhanced CT',
-    '1.2.840.10008.5.1.4.1.1.2.2': 'enhanced CT, converted',
+    '1.2.840.10008.5.1.4.1.1.2',
+    '1.2.840.10008.5.1.4.1.1.2.1',  # enhanced
+    '1.2.840.10008.5.1.4.1.1.2.2',  # enhanced, converted from slices
 }
-# What scanners put into a series beside its slices; by the third value of ImageType or any other.
+# ImageType of what scanners put into a series beside its slices.
 _NO_SLICES = {
     'LOCALIZER': 'a localizer',
     'SCOUT': 'a localizer',
@@ -46,14 +50,28 @@ _KEYWORDS = [
     'RescaleType',
     'Rows',
     'SOPClassUID',
-    'SamplesPerPixel',
+    'PhotometricInterpretation',
     'SeriesInstanceUID',
     'SharedFunctionalGroupsSequence',
+    'StudyInstanceUID',
     'TemporalPositionIdentifier',
 ]
-_PREAMBLE = 128
+# RescaleType: what pictures of two energies may show. PS3.3, C.11.1.1.2.
+_NOT_HU = {'OD', 'MGML', 'Z_EFF', 'ED', 'EDW', 'PCT'}
+_PREAMBLE, _MAGIC = 128, b'DICM'
+_LONGEST_FIRST = 1024  # bytes of the first element
+_CODE = re.compile(r'[A-Za-z0-9 +._-]{1,16}')
+_RIGHT_ANGLE = 0.01
+_PARALLEL = 1e-3  # of directions, whose length is 1
+_SAME_SPACING = 1e-3
+
+DICOMDIR = 'a DICOMDIR'
+
+SAME_MM = 0.01
+"""Slices that lie closer to each other are at one position."""
 
 Numbers = tuple[float, ...]
+
 
 
 @dataclass(frozen=True)
@@ -76,6 +94,11 @@ class Frame:
     intercept: float
     acquisition: tuple[str, ...] = ()
 
+    @property
+    def normal(self) -> NDArray[np.float64]:
+        """(3,), of length 1, through the slice."""
+        return np.cross(self.orientation[:3], self.orientation[3:])
+
 
 @dataclass(frozen=True)
 class Header:
@@ -83,66 +106,92 @@ class Header:
 
     Args:
         path (Path): The file.
-        series (str): Its SeriesInstanceUID. Nothing for a message: it leads to a patient.
+        study (str): Its StudyInstanceUID. As the next, nothing for a message.
+        series (str): Its SeriesInstanceUID.
+        frame_of_reference (str): Two series of one are aligned.
         size (tuple[int, int]): Rows and columns.
         frames (tuple[Frame, ...]): One, or those of an enhanced CT as stored.
-        frame_of_reference (str): Two series of one are aligned.
         kernel (str): Of the reconstruction.
         body_part (str): What was examined.
         contrast (bool): Whether a contrast agent was given.
+        rescaled (bool): Whether it says how stored values become HU.
     """
 
     path: Path
+    study: str
     series: str
+    frame_of_reference: str
     size: tuple[int, int]
     frames: tuple[Frame, ...]
-    frame_of_reference: str = ''
-    kernel: str = ''
-    body_part: str = ''
-    contrast: bool = False
+    kernel: str
+    body_part: str
+    contrast: bool
+    rescaled: bool
+
+    @property
+    def pixels(self) -> str:
+        """Size and distance of the pixels, for a message."""
+        (rows, columns), (down, across) = self.size, self.frames[0].spacing
+        return f'{rows} x {columns} pixels of {down:.3g} x {across:.3g} mm'
+
+    def is_parallel(self, other: 'Header') -> bool:
+        """Whether two slices have the same orientation."""
+        return bool(
+            np.allclose(
+                self.frames[0].orientation, other.frames[0].orientation, rtol=0, atol=_PARALLEL
+            )
+        )
+
+    def has_same_pixels(self, other: 'Header') -> bool:
+        """Whether two slices have pixels of the same number and size."""
+        spacings = self.frames[0].spacing, other.frames[0].spacing
+        return self.size == other.size and np.allclose(*spacings, rtol=_SAME_SPACING)
 
 
 class NoSliceError(CraniumError):
     """A sound DICOM file that is no CT slice; beside slices it is left out.
 
     Args:
-        message (str): One line, with remedy.
+        path (Path): The file.
         what (str): What it is.
+        study (str): Its StudyInstanceUID.
     """
 
-    def __init__(self, message: str, what: str) -> None:
-        super().__init__(message)
+    def __init__(self, path: Path, what: str, study: str) -> None:
+        super().__init__(f'{path}: {what}, not a CT slice; name a series of CT slices')
         self.what = what
+        self.study = study
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM: by its magic word, or for it begins as one that lacks that.
+    """Whether a file is DICOM: by its magic word, or since it begins as one that lacks that.
 
     Raises:
         OSError: It cannot be read.
     """
     with open(path, 'rb') as file:
-        start = file.read(_PREAMBLE + 4)
-    return start[_PREAMBLE:] == b'DICM' or _begins_with_a_tag(start)
+        start = file.read(_PREAMBLE + len(_MAGIC))
+    return start[_PREAMBLE:] == _MAGIC or _begins_with_an_element(start)
 
 
-def _begins_with_a_tag(start: bytes) -> bool:
-    """Whether there is an element of the groups 2 or 8 with a plausible length."""
+def _begins_with_an_element(start: bytes) -> bool:
+    """Whether there is an element of group 2 or 8, of a plausible length."""
     if len(start) < 12:
         return False
     for order in '<>':
-        group, _ = struct.unpack_from(f'{order}HH', start)
-        if group in (2, 8):
-            explicit = start[4:6].isalpha() and start[4:6].isupper()
-            (length,) = struct.unpack_from(
-                f'{order}{"H" if explicit else "I"}', start, 6 if explicit else 4
-            )
-            return bool(length <= 1024)
+        if struct.unpack_from(f'{order}H', start)[0] in (2, 8):
+            explicit = bytes(start[4:6]).isalpha()  # two letters: the type of its value
+            at, kind = (6, 'H') if explicit else (4, 'I')
+            return bool(struct.unpack_from(order + kind, start, at)[0] <= _LONGEST_FIRST)
     return False
 
 
 def read_dataset(path: Path, **options: Any) -> 'Dataset':
     """Read a DICOM file.
+
+    Args:
+        path (Path): The file.
+        **options: Of :func:`pydicom.dcmread`.
 
     Raises:
         CraniumError: It is none, or damaged.
@@ -150,16 +199,18 @@ def read_dataset(path: Path, **options: Any) -> 'Dataset':
     """
     import pydicom  # slow to import
 
-    force = is_dicom(path)
+    if not is_dicom(path):
+        raise CraniumError(f'{path}: not a DICOM file; name a scan')
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter('ignore')  # they cite values, which may be a patient's
         try:
-            return pydicom.dcmread(path, force=force, **options)
+            return pydicom.dcmread(path, force=True, **options)
+        except EOFError as error:
+            raise CraniumError(f'{path}: the file is cut off; copy or export it again') from error
         except OSError:
             raise
-        except Exception as error:  # whatever a damaged file leads to
-            msg = f'{path}: not a DICOM file, or damaged; copy or export it again'
-            raise CraniumError(msg) from error
+        except Exception as error:  # whatever damage may lead to
+            raise CraniumError(f'{path}: damaged; copy or export it again') from error
 
 
 def read_header(path: Path) -> Header:
@@ -172,108 +223,127 @@ def read_header(path: Path) -> Header:
         Header: Of the slice, or of the slices of an enhanced CT.
 
     Raises:
-        NoSliceError: It is no CT slice.
+        NoSliceError: It is a sound DICOM file and no CT slice.
         CraniumError: It is damaged, or says too little.
         OSError: It cannot be read.
     """
     dataset = read_dataset(path, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
     try:
-        return _header(path, dataset)
-    except (TypeError, ValueError, AttributeError, IndexError, NotImplementedError) as error:
-        if isinstance(error, CraniumError):
-            raise
-        msg = f'{path}: a header that cannot be understood; export it again'
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # values are converted only now
+            return _header(path, dataset)
+    except (CraniumError, OSError):
+        raise
+    except Exception as error:  # values of another type than their element has, and the like
+        msg = f'{path}: its header cannot be understood; copy or export it again'
         raise CraniumError(msg) from error
 
 
 def _header(path: Path, dataset: 'Dataset') -> Header:
-    _refuse_others(path, dataset)
-    rows, columns = (int(_needed(path, dataset, key)) for key in ('Rows', 'Columns'))
-    return Header(
-        path=path,
-        series=str(dataset.get('SeriesInstanceUID') or ''),
-        size=(rows, columns),
-        frames=tuple(_frames(path, dataset)),
-        frame_of_reference=str(dataset.get('FrameOfReferenceUID') or ''),
-        kernel=_text(dataset.get('ConvolutionKernel')),
-        body_part=_text(dataset.get('BodyPartExamined')),
-        contrast=bool(dataset.get('ContrastBolusAgent')),
-    )
-
-
-def _refuse_others(path: Path, dataset: 'Dataset') -> None:
-    sop_class, modality = dataset.get('SOPClassUID'), _text(dataset.get('Modality'))
-    what = None
-    if 'DirectoryRecordSequence' in dataset:
-        what = 'a DICOMDIR'
-    elif sop_class is None and modality != 'CT':
-        what = f'DICOM of the modality {modality}' if modality else 'DICOM without a modality'
-    elif sop_class is not None and sop_class not in _CT:
-        name = sop_class.name
-        what = 'DICOM of a private kind' if name == sop_class else f'a {name}'
-    if what:
-        raise NoSliceError(f'{path}: {what}, not CT; name a series of CT slices', what)
-    for value in _texts(dataset.get('ImageType')):
-        if value in _NO_SLICES:
-            what = _NO_SLICES[value]
-            raise NoSliceError(f'{path}: {what}, not an axial slice; name the series itself', what)
-    if int(dataset.get('SamplesPerPixel') or 1) != 1:
-        raise NoSliceError(f'{path}: in colour, not CT; name the series itself', 'a colour picture')
-
-
-def _frames(path: Path, dataset: 'Dataset') -> Iterator[Frame]:
-    shared = [*(dataset.get('SharedFunctionalGroupsSequence') or [])]
+    if what := _no_slice(dataset):
+        raise NoSliceError(path, what, _text(dataset.get('StudyInstanceUID')))
+    shared = [*_macros(dataset.get('SharedFunctionalGroupsSequence'))]
     each = [*(dataset.get('PerFrameFunctionalGroupsSequence') or [])]
     count = int(dataset.get('NumberOfFrames') or 1)
     if len(each) not in (0, count) or (count > 1 and not each):
-        msg = f'{path}: {count} frames, of which {len(each)} have a position; export it again'
-        raise CraniumError(msg)
-    for groups in [[frame] for frame in each] or [[]]:
-        yield _frame(path, [dataset, *_macros(groups), *_macros(shared)])
+        msg = f'{path}: {count} frames, of which {len(each)} say where they lie'
+        raise CraniumError(f'{msg}; export it as enhanced CT or as a file for each slice')
+    frames = [_Values(path, [dataset, *_macros([frame]), *shared]) for frame in each]
+    frames = frames or [_Values(path, [dataset, *shared])]
+    if (kind := _text(frames[0].find('RescaleType'))) in _NOT_HU:
+        msg = f'{path}: values of {kind}, not HU'
+        raise CraniumError(f'{msg}; name a series in Hounsfield units')
+    return Header(
+        path=path,
+        study=_text(dataset.get('StudyInstanceUID')),
+        series=_text(dataset.get('SeriesInstanceUID')),
+        frame_of_reference=_text(dataset.get('FrameOfReferenceUID')),
+        size=(frames[0].whole('Rows'), frames[0].whole('Columns')),
+        frames=tuple(map(_frame, frames)),
+        kernel=_fit(_text(frames[0].find('ConvolutionKernel'))),
+        body_part=_fit(_text(frames[0].find('BodyPartExamined'))),
+        contrast=bool(_text(frames[0].find('ContrastBolusAgent'))),
+        rescaled=frames[0].find('RescaleIntercept') is not None,
+    )
 
 
-def _macros(groups: list['Dataset']) -> Iterator['Dataset']:
+def _no_slice(dataset: 'Dataset') -> str | None:
+    """Say what a file is if not a CT slice."""
+    sop_class, modality = dataset.get('SOPClassUID'), _fit(_text(dataset.get('Modality')))
+    if 'DirectoryRecordSequence' in dataset:
+        return DICOMDIR
+    if not sop_class and modality != 'CT':
+        return f'DICOM of the modality {modality}' if modality else 'DICOM of no modality'
+    if sop_class and sop_class not in _CT:
+        name = getattr(sop_class, 'name', sop_class)
+        return 'DICOM of a private kind' if name == sop_class else name
+    for value in _texts(dataset.get('ImageType')):
+        if value in _NO_SLICES:
+            return _NO_SLICES[value]
+    color = _text(dataset.get('PhotometricInterpretation') or 'MONOCHROME2')
+    return None if color.startswith('MONOCHROME') else 'a colour picture'
+
+
+def _macros(groups: Any) -> Iterator['Dataset']:
     """Yield the content of functional groups, each of which is a sequence of one."""
-    for group in groups:
+    for group in groups or []:
         for element in group:
             if element.VR == 'SQ' and element.value:
                 yield element.value[0]
 
 
-def _frame(path: Path, sources: list['Dataset']) -> Frame:
-    def find(key: str) -> Any:
-        return next((s[key].value for s in sources if key in s and s[key].value is not None), None)
-
-    def numbers(key: str, count: int) -> Numbers:
-        try:
-            found = tuple(map(float, find(key)))
-        except TypeError:
-            found = ()
-        if len(found) != count or not all(abs(x) < 1e6 for x in found):
-            msg = f'{path}: no valid {key}, so where its pixels lie is not known; export it with it'
-            raise CraniumError(msg)
-        return found
-
-    spacing = numbers('PixelSpacing', 2)
+def _frame(values: '_Values') -> Frame:
+    across, down = np.reshape(values.numbers('ImageOrientationPatient', 6), (2, 3))
+    lengths = np.linalg.norm(across), np.linalg.norm(down)
+    if not np.allclose((*lengths, across @ down + 1), 1, atol=_RIGHT_ANGLE):
+        msg = f'{values.path}: the directions of ImageOrientationPatient are not at right angles'
+        raise CraniumError(f'{msg}; export it again')
+    spacing = values.numbers('PixelSpacing', 2)
     if min(spacing) <= 0:
-        raise CraniumError(f'{path}: PixelSpacing {spacing}; export it with the true one')
-    slope, intercept = find('RescaleSlope'), find('RescaleIntercept')
-    phase = [find(key) for key in ('AcquisitionNumber', 'TemporalPositionIdentifier')]
+        raise CraniumError(f'{values.path}: a PixelSpacing of {min(spacing):g}; export it again')
+    slope, intercept = values.find('RescaleSlope'), values.find('RescaleIntercept')
     return Frame(
-        position=numbers('ImagePositionPatient', 3),
-        orientation=numbers('ImageOrientationPatient', 6),
+        position=values.numbers('ImagePositionPatient', 3),
+        orientation=(*(across / lengths[0]).tolist(), *(down / lengths[1]).tolist()),
         spacing=spacing,
         slope=1.0 if slope is None else float(slope),
         intercept=0.0 if intercept is None else float(intercept),
-        acquisition=tuple('' if value is None else str(value) for value in phase),
+        acquisition=(
+            _text(values.find('AcquisitionNumber')),
+            _text(values.find('TemporalPositionIdentifier')),
+        ),
     )
 
 
-def _needed(path: Path, dataset: 'Dataset', key: str) -> Any:
-    value = dataset.get(key)
-    if value is None or value == '':
-        raise CraniumError(f'{path}: no {key}, so it has no picture; export it again')
-    return value
+class _Values:
+    """Values of a frame, wherever in the file they stand."""
+
+    def __init__(self, path: Path, sources: Sequence['Dataset']) -> None:
+        self.path = path
+        self._sources = sources
+
+    def find(self, key: str) -> Any:
+        """Return a value, None if it is nowhere or empty."""
+        values = (source.get(key) for source in self._sources)
+        return next((value for value in values if value is not None and value != ''), None)
+
+    def whole(self, key: str) -> int:
+        """Return a number that has to be there."""
+        value = self.find(key)
+        if value is None:
+            raise CraniumError(f'{self.path}: no {key}, so it has no pixels; export it again')
+        return int(value)
+
+    def numbers(self, key: str, count: int) -> Numbers:
+        """Return several."""
+        value = self.find(key)
+        if value is None:
+            msg = f'{self.path}: no {key}, so where its pixels lie is not known'
+            raise CraniumError(f'{msg}; export the original slices')
+        numbers = tuple(map(float, value))
+        if len(numbers) != count or not np.isfinite(numbers).all():
+            raise CraniumError(f'{self.path}: {key} is not {count} numbers; export it again')
+        return numbers
 
 
 def _text(value: Any) -> str:
@@ -284,5 +354,10 @@ def _texts(value: Any) -> list[str]:
     """Return the values of an element that may have several, without spaces around them."""
     if value is None:
         return []
-    values = [value] if isinstance(value, str) else value
+    values = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
     return [text for item in values if (text := str(item).strip())]
+
+
+def _fit(code: str) -> str:
+    """Return a code if it looks like one: what somebody typed could name the patient."""
+    return code if _CODE.fullmatch(code) else ''

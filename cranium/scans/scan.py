@@ -112,6 +112,8 @@ class Scan:
         source (str): The file or folder that it came from, for messages.
         files (tuple[str, ...]): The file of each slice as stored, see ``orientation``; one file if
             that holds all of them.
+        frames (tuple[int, ...]): If one file holds all, the number in it, from 0, of each slice as
+            stored. Defaults to none: they are in order.
         geometry (Geometry, optional): Where the slices lie. Defaults to None: a picture.
         pixel_mm (float, optional): Side of a pixel where there is no geometry but that is known.
             Defaults to None.
@@ -130,6 +132,7 @@ class Scan:
     name: str
     source: str
     files: tuple[str, ...] = ()
+    frames: tuple[int, ...] = ()
     geometry: Geometry | None = None
     pixel_mm: float | None = None
     orientation: Orientation = Orientation()
@@ -153,7 +156,9 @@ class Scan:
 
         Returns:
             ndarray: Of the source's shape. DICOM: (frames, rows, columns) in the order of
-            ``files``; NIfTI: (X, Y, Z); an array: the array's.
+            ``files``, or of the frames in the one file; NIfTI: (X, Y, Z); an array: the array's.
         """
         stored: NDArray[Any] = self.orientation.undo(slices)
+        if self.frames:
+            stored = stored[np.argsort(self.frames)]
         return stored if self.shape is None else stored.reshape(self.shape)
