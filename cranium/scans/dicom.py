@@ -34,7 +34,7 @@ def read_dicom(files: Sequence[Path]) -> Scan:
     slices are sorted along their normal. Coronal and sagittal ones become axial if they are close
     and even, see :func:`~cranium.scans.axial.to_axial`. A slice that is there twice counts once.
 
-    Files are read by joblib's threads or whatever ``joblib.parallel_config`` says.
+    Where files are read is ``joblib.parallel_config``'s to say: here by default.
 
     Args:
         files (sequence): The files of one series, in any order.
@@ -99,7 +99,7 @@ def _each(
         return map(read, headers)
     from joblib import Parallel, delayed  # slow to import
 
-    frames: Iterable[NDArray[np.int16]] = Parallel(prefer='threads', return_as='generator')(
+    frames: Iterable[NDArray[np.int16]] = Parallel(return_as='generator')(
         map(delayed(read), headers)
     )
     return frames
@@ -184,7 +184,9 @@ def _once(
             kept.append(at)
         elif len(headers) == 1 or not np.array_equal(stored[at], stored[kept[-1]]):
             one, other = (headers[n if len(headers) > 1 else 0].path for n in (last, number))
-            msg = f'{other}: at the position of {one.name}, and another picture, as of another phase'
+            msg = (
+                f'{other}: at the position of {one.name}, and another picture, as of another phase'
+            )
             raise CraniumError(f'{msg}; put each phase into a folder of its own')
     return kept
 

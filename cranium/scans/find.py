@@ -6,21 +6,24 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from itertools import count, groupby
 from pathlib import Path
 
 from cranium.archives import unpack
 from cranium.errors import CraniumError
-from cranium.scans.headers import is_dicom, read_header
+from cranium.scans.headers import DICOMDIR, Header, NoSliceError, is_dicom, read_header
 from cranium.scans.scan import Scan
 from cranium.scans.series import series_of
 from cranium.windows import BRAIN, Window
 
-NIFTI = ('.nii', '.nii.gz')
-PICTURES = ('.png', '.jpg', '.jpeg')
+_NIFTI = ('.nii', '.nii.gz')
+_PICTURES = ('.png', '.jpg', '.jpeg')
 
+_DICOM = ('.dcm', '.dicom', '.ima')  # most have one of these names or none
 _LITTER = re.compile(r'\..*|__MACOSX|DICOMDIR|Thumbs\.db|desktop\.ini', re.IGNORECASE)
 _MASK = re.compile(r'.*_HGE_Seg', re.IGNORECASE)
-_SLICE = re.compile(r'(?P<patient>[A-Za-z0-9-]+)_\d+', re.ASCII)
+_SLICE = re.compile(r'(?:(?P<patient>[A-Za-z0-9-]+)_)?(?P<number>\d+)', re.ASCII)
+_BESIDE = {'bone': 'brain', 'masks': 'images'}  # the first shows what the second does
 _UNFIT = re.compile(r'[^A-Za-z0-9._-]+', re.ASCII)
 
 
@@ -61,24 +64,6 @@ class Fault:
     message: str
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where files were found: in a folder, in a zip, or among those that were named one by one."""
-
-    source: str
-    named: bool = False
-    unpacked: Path | None = None
-    archive: str = ''
-
-    def show(self, path: Path) -> str:
-        """Name a file as the user would."""
-        return self.show_in(str(path))
-
-    def show_in(self, message: str) -> str:
-        """Name files in a message likewise."""
-        return _as_in_zip(message, self.unpacked, self.archive)
-
-
 def find_scans(inputs: Sequence[Path], work: Path) -> tuple[list[Found], list[Fault]]:
     """Find the scans in files, folders and zips.
 
@@ -97,9 +82,13 @@ def find_scans(inputs: Sequence[Path], work: Path) -> tuple[list[Found], list[Fa
     found: list[Found] = []
     faults: list[Fault] = []
     seen: set[Path] = set()
-    for place, files in _places(inputs, work, faults):
-        fresh = [path for path in files if _is_new(path, seen)]
-        found += _scans_in(place, fresh, faults)
+    for place in _places(inputs, work, faults):
+        before = len(found) + len(faults)
+        files = [path for path in place.files if _is_new(path, seen)]
+        found += _scans_in(place, files, faults)
+        if len(found) + len(faults) == before and (files or not place.files):
+            msg = f'{place.source}: no scan in it; name DICOM, NIfTI, PNG or JPEG, or their folder'
+            faults.append(Fault(place.source, msg))
     return _uniquely_named(found), faults
 
 
@@ -134,8 +123,47 @@ def _read(found: Found, window: Window) -> Scan:
     return scan
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where files were found: in a folder, in a zip, or among those that were named one by one."""
+
+    source: str
+    files: tuple[Path, ...]
+    named: bool = False
+    unpacked: Path | None = None
+    archive: str = ''
+
+    def found(
+        self, name: str, kind: str, files: Sequence[Path], remarks: Sequence[str] = ()
+    ) -> Found:
+        """Return what was found here."""
+        source = (
+            files[0] if len(files) == 1 else Path(os.path.commonpath([f.parent for f in files]))
+        )
+        return Found(
+            name=_UNFIT.sub('-', name).strip('-.') or 'scan',
+            source=self.show(source),
+            kind=kind,
+            files=tuple(files),
+            remarks=tuple(remarks),
+            unpacked=self.unpacked,
+            archive=self.archive,
+        )
+
+    def show(self, path: Path) -> str:
+        """Name a file as the user would."""
+        return _as_in_zip(str(path), self.unpacked, self.archive)
+
+    def fault(self, path: Path, error: Exception) -> Fault:
+        """Return what is wrong with a file."""
+        message = str(error)
+        if isinstance(error, OSError):
+            message = f'{path}: cannot be read ({error.strerror}); check its permissions'
+        return Fault(self.show(path), _as_in_zip(message, self.unpacked, self.archive))
+
+
 def _as_in_zip(text: str, unpacked: Path | None, archive: str) -> str:
-    return text.replace(f'{unpacked}{os.sep}', f'{archive}:') if unpacked else text
+    return re.sub(f'{re.escape(str(unpacked))}{os.sep}?', f'{archive}:', text) if unpacked else text
 
 
 def _is_new(path: Path, seen: set[Path]) -> bool:
@@ -145,38 +173,40 @@ def _is_new(path: Path, seen: set[Path]) -> bool:
     return not known
 
 
-def _places(
-    inputs: Sequence[Path], work: Path, faults: list[Fault]
-) -> Iterator[tuple[_Place, list[Path]]]:
-    """Yield where scans may be, and all files there; unpack zips."""
-    named = [path for path in inputs if path.is_file() and not _is_zip(path)]
+def _places(inputs: Sequence[Path], work: Path, faults: list[Fault]) -> Iterator[_Place]:
+    """Yield where scans may be; unpack zips."""
+    named = [path for path in inputs if os.path.isfile(path) and not _is_zip(path)]
     for path in inputs:
         if path in named:
-            if path == named[0]:
-                yield _Place(str(path), named=True), named
-        elif path.is_dir():
+            if path == named[0]:  # all at once
+                yield _Place('', tuple(named), named=True)
+        elif os.path.isdir(path):
             files = list(_walk(path, faults))
-            yield _Place(str(path)), [file for file in files if not _is_zip(file)]
-            for file in filter(_is_zip, files):
+            zips = [file for file in files if _is_zip(file)]
+            if len(files) > len(zips) or not zips:
+                yield _Place(str(path), tuple(file for file in files if not _is_zip(file)))
+            for file in zips:
                 yield from _unpacked(file, work, faults)
-        elif path.exists():
+        elif os.path.isfile(path):
             yield from _unpacked(path, work, faults)
         else:
-            faults.append(Fault(str(path), f'{path}: no such file or folder; check its name'))
+            msg = f'{path}: no such file or folder, or no permission to see it; check it'
+            faults.append(Fault(str(path), msg))
 
 
 def _is_zip(path: Path) -> bool:
     return path.suffix.lower() == '.zip'
 
 
-def _unpacked(path: Path, work: Path, faults: list[Fault]) -> Iterator[tuple[_Place, list[Path]]]:
-    folder = Path(tempfile.mkdtemp(prefix=f'{_fit(path.stem)}-', dir=work))
+def _unpacked(path: Path, work: Path, faults: list[Fault]) -> Iterator[_Place]:
+    folder = Path(tempfile.mkdtemp(prefix='unpacked-', dir=work))
     try:
         unpack(path, folder)
     except CraniumError as error:
         faults.append(Fault(str(path), str(error)))
     else:
-        yield _Place(str(path), unpacked=folder, archive=str(path)), list(_walk(folder, faults))
+        files = tuple(_walk(folder, faults))
+        yield _Place(str(path), files, unpacked=folder, archive=str(path))
 
 
 def _walk(folder: Path, faults: list[Fault]) -> Iterator[Path]:
@@ -188,58 +218,143 @@ def _walk(folder: Path, faults: list[Fault]) -> Iterator[Path]:
 
     for path, folders, files in os.walk(folder, onerror=report):
         folders[:] = sorted(name for name in folders if not _LITTER.fullmatch(name))
-        for name in sorted(files):
-            if not _LITTER.fullmatch(name):
-                yield Path(path, name)
+        names = sorted(name for name in files if not _LITTER.fullmatch(name))
+        yield from (file for name in names if (file := Path(path, name)).is_file())
 
 
 def _scans_in(place: _Place, files: Sequence[Path], faults: list[Fault]) -> list[Found]:
     """Sort the files of a place into scans."""
-    nifti = [path for path in files if path.name.lower().endswith(NIFTI)]
-    pictures = [path for path in files if path.suffix.lower() in PICTURES]
-    rest = [path for path in files if path not in {*nifti, *pictures}]
+    kinds: dict[str, list[Path]] = {'nifti': [], 'pictures': [], 'dicom': []}
+    for path in files:
+        kinds[_kind(path)].append(path)
+    unknown: list[Path] = []
     found = [
-        *_dicom(place, rest, faults),
-        *(_found(place, path.name.lower().partition('.nii')[0], [path], 'nifti') for path in nifti),
-        *_pictures(place, pictures),
+        *_dicom(place, kinds['dicom'], unknown, faults),
+        *(place.found(_stem(path), 'nifti', [path]) for path in kinds['nifti']),
+        *_pictures(place, kinds['pictures']),
     ]
-    return sorted(found, key=lambda scan: scan.source)
+    found.sort(key=lambda scan: (scan.source, scan.name))
+    if unknown and found:
+        remark = f'{len(unknown)} other files there are no scans and left out'
+        found[0] = replace(found[0], remarks=(*found[0].remarks, remark))
+    return found
 
 
-def _found(
-    place: _Place, name: str, files: Sequence[Path], kind: str, remarks: tuple[str, ...] = ()
-) -> Found:
-    source = files[0] if len(files) == 1 else files[0].parent
-    return Found(
-        _fit(name), place.show(source), kind, tuple(files), remarks, place.unpacked, place.archive
-    )
+def _kind(path: Path) -> str:
+    name = path.name.lower()
+    if name.endswith(_NIFTI):
+        return 'nifti'
+    return 'pictures' if name.endswith(_PICTURES) else 'dicom'
 
 
-def _dicom(place: _Place, files: Sequence[Path], faults: list[Fault]) -> list[Found]:
-    headers = []
+def _stem(path: Path) -> str:
+    return re.split(r'(?i)\.nii', path.name)[0]
+
+
+def _dicom(
+    place: _Place, files: Sequence[Path], unknown: list[Path], faults: list[Fault]
+) -> list[Found]:
+    headers: list[Header] = []
+    left_out: list[NoSliceError] = []
+    broken: dict[str, list[str]] = {}
     for path in files:
         try:
-            if not is_dicom(path):
-                if not place.named:
-                    continue
-                msg = f'{path}: neither DICOM nor NIfTI nor a picture; name a scan'
-                raise CraniumError(msg)
-            headers.append(read_header(path))
-        except CraniumError as error:
-            faults.append(Fault(place.show(path), place.show_in(str(error))))
+            if place.named or is_dicom(path) or path.name.lower().endswith(_DICOM):
+                headers.append(read_header(path))
+            else:
+                unknown.append(path)
+        except NoSliceError as error:
+            if place.named:
+                faults.append(place.fault(path, error))
+            elif error.what != DICOMDIR:
+                left_out.append(error)
+        except (CraniumError, OSError) as error:
+            wrong = place.fault(path, error)
+            broken.setdefault(wrong.message.removeprefix(wrong.source), []).append(wrong.source)
+    faults += [_fault_of_several(sources, message) for message, sources in broken.items()]
+    series, misfits = series_of(headers)
+    faults += [place.fault(misfit.path, misfit) for misfit in misfits]
+    remarks = _remarks_of_studies(place, left_out, {h.study for h in headers}, faults)
     return [
-        _found(place, series.name, [h.path for h in series.headers], 'dicom', series.remarks)
-        for series in series_of(headers)
+        place.found(
+            one.name,
+            'dicom',
+            [header.path for header in one.headers],
+            (*one.remarks, *remarks.get(one.headers[0].study, ())),
+        )
+        for one in series
     ]
+
+
+def _fault_of_several(sources: Sequence[str], message: str) -> Fault:
+    """Say once what is wrong with several files, each of a series as a rule."""
+    more = f' and {len(sources) - 1} more' if len(sources) > 1 else ''
+    return Fault(sources[0], f'{sources[0]}{more}{message}')
+
+
+def _remarks_of_studies(
+    place: _Place, left_out: Sequence[NoSliceError], scanned: set[str], faults: list[Fault]
+) -> dict[str, list[str]]:
+    """Say what is left out of the studies that have a scan; the others are a fault."""
+    remarks: dict[str, list[str]] = {}
+    for study in dict.fromkeys(error.study for error in left_out):
+        errors = [error for error in left_out if error.study == study]
+        kinds = ', '.join(sorted({error.what for error in errors}))
+        if study in scanned:
+            remark = (
+                f'{len(errors)} files of its study are no axial CT slices and left out: {kinds}'
+            )
+            remarks[study] = [remark]
+        else:
+            sources = [place.show(error.path) for error in errors]
+            message = f': {kinds}, not CT slices; name a series of these'
+            faults.append(_fault_of_several(sources, message))
+    return remarks
 
 
 def _pictures(place: _Place, files: Sequence[Path]) -> list[Found]:
-    return [_found(place, path.stem, [path], 'pictures') for path in files]
+    found = []
+    for folder, group in groupby(sorted(files), key=lambda path: path.parent):
+        if not place.named and _is_beside_another(folder):
+            continue
+        pictures = [path for path in group if not _MASK.fullmatch(path.stem)]
+        for name, slices in _stacks(folder, pictures).items():
+            found.append(place.found(name, 'pictures', slices))
+    return found
 
 
-def _fit(name: str) -> str:
-    return _UNFIT.sub('-', name).strip('-.') or 'scan'
+def _stacks(folder: Path, pictures: Sequence[Path]) -> dict[str, list[Path]]:
+    """Put the pictures of a folder that are slices of one scan together, by their names."""
+    matches = {path: _SLICE.fullmatch(path.stem) for path in pictures}
+    numbered = all(match and not match['patient'] for match in matches.values())
+    whole = folder.parent.name if folder.name == 'brain' else folder.name  # as in ct-ich
+    stacks: dict[str, list[tuple[int, Path]]] = {}
+    for path, match in matches.items():
+        patient = (whole if numbered else match['patient']) if match else None
+        number = int(match['number']) if match else 0
+        stacks.setdefault(patient or path.stem, []).append((number, path))
+    named = {
+        name if len(slices) > 1 else slices[0][1].stem: [path for _, path in sorted(slices)]
+        for name, slices in stacks.items()
+    }
+    return named
+
+
+def _is_beside_another(folder: Path) -> bool:
+    """Whether pictures are masks, or another window of the slices beside."""
+    return any(
+        above.name in _BESIDE and (above.parent / _BESIDE[above.name]).is_dir()
+        for above in (folder, *folder.parents)
+    )
 
 
 def _uniquely_named(found: Sequence[Found]) -> list[Found]:
-    return list(found)
+    """Number scans whose name another has, also where a file system does not tell case apart."""
+    taken: set[str] = set()
+    unique = []
+    for scan in found:
+        names = (scan.name if n == 1 else f'{scan.name}-{n}' for n in count(1))
+        name = next(name for name in names if name.lower() not in taken)
+        taken.add(name.lower())
+        unique.append(replace(scan, name=name))
+    return unique

@@ -64,6 +64,7 @@ _CODE = re.compile(r'[A-Za-z0-9 +._-]{1,16}')
 _RIGHT_ANGLE = 0.01
 _PARALLEL = 1e-3  # of directions, whose length is 1
 _SAME_SPACING = 1e-3
+_LARGEST = 4096  # rows or columns
 
 DICOMDIR = 'a DICOMDIR'
 
@@ -71,7 +72,6 @@ SAME_MM = 0.01
 """Slices that lie closer to each other are at one position."""
 
 Numbers = tuple[float, ...]
-
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,18 @@ class Frame:
     def normal(self) -> NDArray[np.float64]:
         """(3,), of length 1, through the slice."""
         return np.cross(self.orientation[:3], self.orientation[3:])
+
+    def is_parallel(self, other: 'Frame') -> bool:
+        """Whether two slices have the same orientation."""
+        return _differ_by(self.orientation, other.orientation) < _PARALLEL
+
+    def is_as_fine(self, other: 'Frame') -> bool:
+        """Whether two slices have pixels of the same size."""
+        return _differ_by(self.spacing, other.spacing) < _SAME_SPACING * min(self.spacing)
+
+    def fits(self, other: 'Frame') -> bool:
+        """Whether two slices may lie in one stack."""
+        return self.is_parallel(other) and self.is_as_fine(other)
 
 
 @dataclass(frozen=True)
@@ -135,17 +147,12 @@ class Header:
         return f'{rows} x {columns} pixels of {down:.3g} x {across:.3g} mm'
 
     def is_parallel(self, other: 'Header') -> bool:
-        """Whether two slices have the same orientation."""
-        return bool(
-            np.allclose(
-                self.frames[0].orientation, other.frames[0].orientation, rtol=0, atol=_PARALLEL
-            )
-        )
+        """Whether slices have the same orientation."""
+        return self.frames[0].is_parallel(other.frames[0])
 
     def has_same_pixels(self, other: 'Header') -> bool:
-        """Whether two slices have pixels of the same number and size."""
-        spacings = self.frames[0].spacing, other.frames[0].spacing
-        return self.size == other.size and np.allclose(*spacings, rtol=_SAME_SPACING)
+        """Whether slices have pixels of the same number and size."""
+        return self.size == other.size and self.frames[0].is_as_fine(other.frames[0])
 
 
 class NoSliceError(CraniumError):
@@ -159,6 +166,7 @@ class NoSliceError(CraniumError):
 
     def __init__(self, path: Path, what: str, study: str) -> None:
         super().__init__(f'{path}: {what}, not a CT slice; name a series of CT slices')
+        self.path = path
         self.what = what
         self.study = study
 
@@ -200,7 +208,9 @@ def read_dataset(path: Path, **options: Any) -> 'Dataset':
     import pydicom  # slow to import
 
     if not is_dicom(path):
-        raise CraniumError(f'{path}: not a DICOM file; name a scan')
+        raise CraniumError(
+            f'{path}: neither DICOM nor, by its name, NIfTI, PNG or JPEG; replace it'
+        )
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter('ignore')  # they cite values, which may be a patient's
         try:
@@ -248,12 +258,12 @@ def _header(path: Path, dataset: 'Dataset') -> Header:
     if len(each) not in (0, count) or (count > 1 and not each):
         msg = f'{path}: {count} frames, of which {len(each)} say where they lie'
         raise CraniumError(f'{msg}; export it as enhanced CT or as a file for each slice')
-    frames = [_Values(path, [dataset, *_macros([frame]), *shared]) for frame in each]
+    frames = [_Values(path, [dataset, *_macros([group]), *shared]) for group in each]
     frames = frames or [_Values(path, [dataset, *shared])]
     if (kind := _text(frames[0].find('RescaleType'))) in _NOT_HU:
         msg = f'{path}: values of {kind}, not HU'
         raise CraniumError(f'{msg}; name a series in Hounsfield units')
-    return Header(
+    header = Header(
         path=path,
         study=_text(dataset.get('StudyInstanceUID')),
         series=_text(dataset.get('SeriesInstanceUID')),
@@ -265,6 +275,12 @@ def _header(path: Path, dataset: 'Dataset') -> Header:
         contrast=bool(_text(frames[0].find('ContrastBolusAgent'))),
         rescaled=frames[0].find('RescaleIntercept') is not None,
     )
+    if max(header.size) > _LARGEST or min(header.size) < 1:
+        raise CraniumError(f'{path}: {header.pixels}, no CT slice; export it again')
+    if not all(map(header.frames[0].fits, header.frames)):
+        msg = f'{path}: its frames are of several orientations or pixel sizes'
+        raise CraniumError(f'{msg}; export each stack as a series of its own')
+    return header
 
 
 def _no_slice(dataset: 'Dataset') -> str | None:
@@ -294,8 +310,8 @@ def _macros(groups: Any) -> Iterator['Dataset']:
 
 def _frame(values: '_Values') -> Frame:
     across, down = np.reshape(values.numbers('ImageOrientationPatient', 6), (2, 3))
-    lengths = np.linalg.norm(across), np.linalg.norm(down)
-    if not np.allclose((*lengths, across @ down + 1), 1, atol=_RIGHT_ANGLE):
+    lengths = float(np.linalg.norm(across)), float(np.linalg.norm(down))
+    if _differ_by((*lengths, float(across @ down)), (1, 1, 0)) > _RIGHT_ANGLE:
         msg = f'{values.path}: the directions of ImageOrientationPatient are not at right angles'
         raise CraniumError(f'{msg}; export it again')
     spacing = values.numbers('PixelSpacing', 2)
@@ -344,6 +360,10 @@ class _Values:
         if len(numbers) != count or not np.isfinite(numbers).all():
             raise CraniumError(f'{self.path}: {key} is not {count} numbers; export it again')
         return numbers
+
+
+def _differ_by(one: Numbers, other: Numbers) -> float:
+    return max(abs(x - y) for x, y in zip(one, other))  # numpy is slow for so few
 
 
 def _text(value: Any) -> str:

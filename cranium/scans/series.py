@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -36,7 +37,20 @@ class Series:
     remarks: tuple[str, ...] = ()
 
 
-def series_of(headers: Sequence[Header]) -> tuple[list[Series], list[CraniumError]]:
+class MisfitError(CraniumError):
+    """Slices that do not fit the rest of their series.
+
+    Args:
+        path (Path): The first of them.
+        message (str): One line, with remedy.
+    """
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def series_of(headers: Sequence[Header]) -> tuple[list[Series], list[MisfitError]]:
     """Sort slices into scans.
 
     Args:
@@ -47,7 +61,7 @@ def series_of(headers: Sequence[Header]) -> tuple[list[Series], list[CraniumErro
         do not fit the rest of their series.
     """
     found: list[Series] = []
-    misfits: list[CraniumError] = []
+    misfits: list[MisfitError] = []
     for group in _alike(headers, lambda one, other: one.series == other.series):
         stacks, remarks = _stacks(group, misfits)
         parts = [part for stack in stacks for part in _phases(stack)]
@@ -75,7 +89,7 @@ def _alike(items: Iterable[Item], same: Callable[[Item, Item], bool]) -> list[li
 
 
 def _stacks(
-    group: Sequence[Header], misfits: list[CraniumError]
+    group: Sequence[Header], misfits: list[MisfitError]
 ) -> tuple[list[list[Header]], tuple[str, ...]]:
     """Split a series into stacks of parallel slices, and leave out what is in none."""
     angles = sorted(_alike(group, Header.is_parallel), key=_frames, reverse=True)
@@ -95,18 +109,21 @@ def _frames(group: Sequence[Header]) -> int:
     return sum(len(header.frames) for header in group)
 
 
-def _misfit(group: Sequence[Header], most: Header) -> CraniumError:
+def _misfit(group: Sequence[Header], most: Header) -> MisfitError:
     first, more = group[0], _frames(group) - 1
-    slices = f'{first.path}' + (f' and {more} more' if more else '')
+    slices = f'{first.path} and {more} more' if more else str(first.path)
     msg = f'{slices}: {first.pixels}, where most of the series has {most.pixels}'
-    return CraniumError(f'{msg}; put the slices of each kind into a folder of their own')
+    msg = f'{msg}; put the slices of each kind into a folder of their own'
+    return MisfitError(first.path, msg)
 
 
 def _phases(stack: list[Header]) -> list[list[Header]]:
     """Split a stack of several phases, if its files say clearly which slice is of which."""
+    enhanced = [header for header in stack if len(header.frames) > 1]
+    if enhanced:  # each is a scan
+        rest = [header for header in stack if header not in enhanced]
+        return [*([header] for header in enhanced), *([rest] if rest else [])]
     several = _most_at_one_position(stack)
-    if several == 1 or any(len(header.frames) > 1 for header in stack):
-        return [stack]
     for number, _ in enumerate(_PHASES):
         phases = _alike(
             stack,
