@@ -5,16 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import (
     UID,
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -26,6 +29,8 @@ CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 
 PATIENT = ('Doe^Jane', 'JD-1234', '19500102', '1.2.3')  # name, id, birth date, a UID's beginning
+
+_OF_GDCM = (JPEGLossless, JPEGLosslessSV1, JPEGExtended12Bit)  # pydicom has no encoder for them
 
 LOSSLESS = (RLELossless, JPEGLSLossless, JPEG2000Lossless, JPEGLossless, JPEGLosslessSV1)
 """Compressed transfer syntaxes that :func:`write_series` knows, all of 16 bits."""
@@ -124,7 +129,10 @@ def write_enhanced(
         _decimals(spacing),
         _decimals(orientation),
     )
-    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = Items([measures]), Items([plane])
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = (
+        Items([measures]),
+        Items([plane]),
+    )
     frames = []
     for number, intercept in enumerate(intercepts):
         frame, place, rescale = Dataset(), Dataset(), Dataset()
@@ -186,33 +194,34 @@ def put(dataset: Dataset, key: str, value: Any) -> None:
 
 def change(path: Path, **tags: Any) -> None:
     """Change elements of a file; see :func:`put`."""
-    from pydicom import dcmread
-
-    dataset = dcmread(path)
+    dataset = pydicom.dcmread(path)
     for key, value in tags.items():
         put(dataset, key, value)
     dataset.save_as(path)
 
 
 def save(dataset: Dataset, path: Path, syntax: str = ExplicitVRLittleEndian) -> None:
-    """Write a dataset in a transfer syntax."""
+    """Write a dataset of explicit VR, little endian, in another transfer syntax."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if syntax == ExplicitVRBigEndian:
-        dataset.PixelData = np.frombuffer(dataset.PixelData, '<u2').astype('>u2').tobytes()
-    elif UID(syntax).is_compressed and syntax not in (JPEGLossless, JPEGLosslessSV1):
-        dataset.compress(syntax, generate_instance_uid=False)
-        dataset.save_as(path, enforce_file_format=True)
-        return
-    if syntax in (JPEGLossless, JPEGLosslessSV1):
+    if syntax in _OF_GDCM:
         dataset.save_as(path, enforce_file_format=True)
         _transcode(path, syntax)
-        return
-    dataset.file_meta.TransferSyntaxUID = UID(syntax)
-    dataset.save_as(path, enforce_file_format=True)
+    elif UID(syntax).is_compressed and UID(syntax) != DeflatedExplicitVRLittleEndian:
+        dataset.compress(syntax, generate_instance_uid=False)
+        dataset.save_as(path, enforce_file_format=True)
+    else:
+        dataset.file_meta.TransferSyntaxUID = UID(syntax)
+        if syntax == ExplicitVRBigEndian:
+            dataset.PixelData = np.frombuffer(dataset.PixelData, '<u2').astype('>u2').tobytes()
+            pydicom.dcmwrite(
+                path, dataset, little_endian=False, implicit_vr=False, force_encoding=True
+            )
+        else:
+            dataset.save_as(path, enforce_file_format=True)
 
 
 def _transcode(path: Path, syntax: str) -> None:
-    """Compress a file by GDCM, as pydicom has no encoder for it."""
+    """Compress a file by GDCM."""
     import gdcm
 
     reader = gdcm.ImageReader()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
+from cranium.head import AIR_HU
 from cranium.scans.axial import order, to_axial
 from cranium.scans.headers import SAME_MM, Frame, Header, read_dataset, read_header
 from cranium.scans.scan import Geometry, Scan
@@ -16,7 +17,6 @@ from cranium.scans.scan import Geometry, Scan
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-AIR = -1000
 LOWEST = -1024
 """What scanners write below it is padding, or noise in air."""
 
@@ -118,7 +118,12 @@ def _read_hu(header: Header) -> NDArray[np.int16]:
 
 def _decode(header: Header, dataset: 'Dataset') -> NDArray[np.integer]:
     """Decode pixels to stored values, (N, H, W)."""
-    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    from pydicom.uid import (
+        ExplicitVRBigEndian,
+        ExplicitVRLittleEndian,
+        ImplicitVRLittleEndian,
+        JPEGExtended12Bit,
+    )
 
     if 'PixelData' not in dataset:
         raise CraniumError(f'{header.path}: no pixels, only a header; copy or export it again')
@@ -127,15 +132,29 @@ def _decode(header: Header, dataset: 'Dataset') -> NDArray[np.integer]:
         implicit, little = dataset.original_encoding
         syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
         dataset.file_meta.TransferSyntaxUID = syntax if little else ExplicitVRBigEndian
+    by_gdcm = syntax == JPEGExtended12Bit and dataset.get('BitsAllocated') == 16
     shape = (len(header.frames), *header.size)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            pixels = dataset.pixel_array.reshape(shape)
+            pixels = _decode_12_bits(header, dataset) if by_gdcm else dataset.pixel_array
+            pixels = pixels.reshape(shape)
     except Exception as error:  # decoders of several libraries raise what they like
         msg = f'{header.path}: its pixels are cut off, damaged, or not {syntax.name} as it says'
         raise CraniumError(f'{msg}; copy or export it again') from error
     return np.asarray(pixels)
+
+
+def _decode_12_bits(header: Header, dataset: 'Dataset') -> NDArray[np.integer]:
+    """Decode lossy JPEG of 12 bits, which pydicom does not ask GDCM for."""
+    import gdcm
+
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(header.path))
+    if not reader.Read():
+        raise ValueError('not readable')
+    content = reader.GetImage().GetBuffer().encode('utf-8', 'surrogateescape')
+    return np.frombuffer(content, '<i2' if dataset.PixelRepresentation else '<u2')
 
 
 def _to_hu(stored: NDArray[np.integer], frame: Frame) -> NDArray[np.int16]:
@@ -157,7 +176,7 @@ def _fill_padding(
     low, high = min(values, default=0), max(values, default=0)
     means = (value * frame.slope + frame.intercept for value in (low, high))
     if values and not any(_TISSUE[0] < mean < _TISSUE[1] for mean in means):
-        hu[(stored >= low) & (stored <= high)] = AIR
+        hu[(stored >= low) & (stored <= high)] = AIR_HU
 
 
 def _as_stored(value: Any, dtype: np.dtype[Any]) -> int:

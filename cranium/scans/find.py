@@ -5,7 +5,6 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from itertools import count, groupby
 from pathlib import Path
 
@@ -113,14 +112,18 @@ def read_scan(found: Found, window: Window = BRAIN) -> Scan:
 
 
 def _read(found: Found, window: Window) -> Scan:
-    reader = import_module(f'cranium.scans.{found.kind}')  # slow, each of them
-    if found.kind == 'pictures':
-        scan: Scan = reader.read_pictures(found.files, window)
-    elif found.kind == 'nifti':
-        scan = reader.read_nifti(found.files[0])
-    else:
-        scan = reader.read_dicom(found.files)
-    return scan
+    # Readers are slow to import.
+    if found.kind == 'dicom':
+        from cranium.scans.dicom import read_dicom
+
+        return read_dicom(found.files)
+    if found.kind == 'nifti':
+        from cranium.scans.nifti import read_nifti
+
+        return read_nifti(found.files[0])
+    from cranium.scans.pictures import read_pictures
+
+    return read_pictures(found.files, window)
 
 
 @dataclass(frozen=True)

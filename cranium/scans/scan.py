@@ -112,8 +112,6 @@ class Scan:
         source (str): The file or folder that it came from, for messages.
         files (tuple[str, ...]): The file of each slice as stored, see ``orientation``; one file if
             that holds all of them.
-        frames (tuple[int, ...]): If one file holds all, the number in it, from 0, of each slice as
-            stored. Defaults to none: they are in order.
         geometry (Geometry, optional): Where the slices lie. Defaults to None: a picture.
         pixel_mm (float, optional): Side of a pixel where there is no geometry but that is known.
             Defaults to None.
@@ -123,6 +121,8 @@ class Scan:
         window (Window, optional): What HU the source could show; beyond, it is saturated. Defaults
             to None: all.
         remarks (tuple[str, ...]): What a user should know of the scan, one line each.
+        frames (tuple[int, ...]): If one file holds all, the number in it, from 0, of each slice as
+            stored. Defaults to none: they are in order.
 
     Raises:
         CraniumError: ``hu`` is of another shape or type, or the geometry has not as many slices.
@@ -132,13 +132,13 @@ class Scan:
     name: str
     source: str
     files: tuple[str, ...] = ()
-    frames: tuple[int, ...] = ()
     geometry: Geometry | None = None
     pixel_mm: float | None = None
     orientation: Orientation = Orientation()
     shape: tuple[int, ...] | None = None
     window: Window | None = None
     remarks: tuple[str, ...] = ()
+    frames: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:  # noqa: D105
         if self.hu.ndim != 3 or self.hu.dtype != np.int16 or not self.hu.size:
