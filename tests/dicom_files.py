@@ -1,5 +1,6 @@
 """Writes HU as DICOM CT, as any scanner could have made it."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,10 @@ def write_series(
         if padding is not None:
             dataset.add_new('PixelPaddingValue', 'SS' if signed else 'US', padding)
         dataset.PhotometricInterpretation = photometric
-        for key, value in tags.items():
-            put(dataset, key, value)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of values that are meant to be wrong
+            for key, value in tags.items():
+                put(dataset, key, value)
         files.append(folder / f'{number + 1:03d}.dcm')
         save(dataset, files[-1], syntax)
     return files
@@ -195,9 +198,11 @@ def put(dataset: Dataset, key: str, value: Any) -> None:
 def change(path: Path, **tags: Any) -> None:
     """Change elements of a file; see :func:`put`."""
     dataset = pydicom.dcmread(path)
-    for key, value in tags.items():
-        put(dataset, key, value)
-    dataset.save_as(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of values that are meant to be wrong
+        for key, value in tags.items():
+            put(dataset, key, value)
+        dataset.save_as(path)
 
 
 def save(dataset: Dataset, path: Path, syntax: str = ExplicitVRLittleEndian) -> None:
