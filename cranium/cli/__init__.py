@@ -16,6 +16,7 @@ from cranium.errors import CraniumError
 from cranium.version import __version__
 
 GROUPS = {  # the subcommands, in the order in which one needs them
+    'Scans': ['demo'],
     'Data': ['prepare', 'check', 'statistics', 'sheets'],
     'Experiments': ['cross-validate', 'evaluate', 'compare', 'results-table', 'publish'],
     'Pictures': ['report', 'curves', 'contact-sheet', 'pipeline'],

@@ -1,0 +1,109 @@
+"""The results of a scan as files in a folder, and as figures for the page."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cranium.inference.segmentation import Segmentation
+from cranium.inference.spec import NetworkSpec
+from cranium.scans.scan import Scan
+
+_SLICES = 'slices.npy'
+_VOXEL = np.dtype([('hu', '<i2'), ('mask', 'u1'), ('probability', 'u1')])
+
+
+def write(found: Segmentation, folder: Path, network: NetworkSpec) -> dict[str, Any]:
+    """Write what the page may ask for later, so that nothing of a scan stays in memory.
+
+    Args:
+        found (Segmentation): Of the scan.
+        folder (Path): For its files.
+        network (NetworkSpec): That found it.
+
+    Returns:
+        dict: What the page shows of it, fit for JSON.
+    """
+    _write_slices(found, folder / _SLICES)
+    return _figures(found) | {'threshold': network.scan_threshold.threshold, 'files': []}
+
+
+def read_slice(folder: Path, number: int) -> bytes:
+    """Read a slice as the page draws it.
+
+    Args:
+        folder (Path): That :func:`write` has filled.
+        number (int): From 0.
+
+    Returns:
+        bytes: Of all pixels, row by row: HU as int16 (little-endian), then the mask as uint8, 0 or
+        1, then the probability as uint8, 0 to 255.
+
+    Raises:
+        IndexError: There is no such slice.
+    """
+    slices = np.load(folder / _SLICES, mmap_mode='r')
+    if not 0 <= number < len(slices):
+        raise IndexError(number)
+    plane = slices[number]
+    return b''.join(plane[name].tobytes() for name in _VOXEL.names or ())
+
+
+def _write_slices(found: Segmentation, file: Path) -> None:
+    hu = found.scan.hu
+    stored = np.lib.format.open_memmap(file, mode='w+', dtype=_VOXEL, shape=hu.shape)
+    for plane, *layers in zip(stored, hu, found.masks, found.log_odds):
+        plane['hu'], plane['mask'] = layers[:2]
+        plane['probability'] = np.rint(255 * _probability(layers[2]))
+    stored.flush()
+
+
+def _figures(found: Segmentation) -> dict[str, Any]:
+    scan = found.scan
+    pixel_mm = scan.geometry.pixel_mm if scan.geometry else (scan.pixel_mm,) * 2
+    return {
+        'shape': list(scan.hu.shape),
+        'pixel_mm': list(pixel_mm) if pixel_mm[0] else None,
+        'hemorrhage': found.hemorrhage,
+        'score': found.score,
+        'volume_ml': found.volume_ml,
+        'no_volume': _why_no_volume(scan),
+        'remarks': list(found.remarks),
+        'slices': [
+            {
+                'hemorrhage': item.hemorrhage,
+                'score': item.score,
+                'pixels': item.pixels,
+                'area_mm2': item.area_mm2,
+                'position_mm': item.position_mm,
+            }
+            for item in found.slices
+        ],
+        'lesions': [
+            {
+                'number': item.number,
+                'pixels': item.pixels,
+                'volume_ml': item.volume_ml,
+                'box': item.box,
+                'slice': _largest_slice(found, item.box),
+            }
+            for item in found.lesions
+        ],
+    }
+
+
+def _why_no_volume(scan: Scan) -> str:
+    if scan.geometry is None:
+        return 'the input tells no millimetres'
+    return '' if len(scan.hu) > 1 else 'a lone slice has no thickness'
+
+
+def _largest_slice(found: Segmentation, box: tuple[tuple[int, ...], tuple[int, ...]]) -> int:
+    """Find where a lesion is best seen."""
+    inside = tuple(map(slice, *box))
+    return int(box[0][0] + found.masks[inside].sum((1, 2)).argmax())
+
+
+def _probability(log_odds: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    return np.asarray(0.5 + 0.5 * np.tanh(log_odds / 2))  # never overflows
