@@ -18,7 +18,7 @@ from cranium.version import __version__
 GROUPS = {  # the subcommands, in the order in which one needs them
     'Scans': ['demo'],
     'Data': ['prepare', 'check', 'statistics', 'sheets'],
-    'Experiments': ['cross-validate', 'evaluate', 'compare', 'results-table', 'publish'],
+    'Experiments': ['cross-validate', 'evaluate', 'compare', 'results-table', 'publish', 'export'],
     'Pictures': ['report', 'curves', 'contact-sheet', 'pipeline'],
     'This installation': ['files', 'env'],
 }

@@ -1,5 +1,6 @@
 """Networks for slices in head space, whatever runs them."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -67,9 +68,25 @@ def load_network(
         from cranium.inference.onnx_network import OnnxNetwork
 
         return OnnxNetwork(weights, device)
+    require('torch', 'mmseg', extra=None)
     from cranium.inference.torch_network import TorchNetwork
 
     return TorchNetwork(weights, find_config(weights) if config is None else Path(config), device)
+
+
+def require(*modules: str, extra: str | None) -> None:
+    """Ask for packages that an install may lack.
+
+    Args:
+        *modules (str): Their names when they are imported.
+        extra (str, optional): Of this package, which installs them; None: a whole install does.
+
+    Raises:
+        CraniumError: One is not installed.
+    """
+    if missing := [name for name in modules if find_spec(name) is None]:
+        remedy = f"'cranium[{extra}]'" if extra else 'cranium, or name an .onnx file'
+        raise CraniumError(f'{", ".join(missing)} not installed; pip install {remedy}')
 
 
 def find_config(checkpoint: Path) -> Path:

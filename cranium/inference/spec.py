@@ -121,10 +121,8 @@ class NetworkSpec:
             msg = f'the test pipeline has no {" and no ".join(missing)}, so it is none in HU'
             raise CraniumError(f"{msg}; use mmseg.apis.inference_model for this config's network")
         record = meta.get('cranium', {})
-        points = {
-            name: _operating_point(point)
-            for name, point in record.get('operating_points', {}).items()
-        }
+        points = record.get('operating_points', {})
+        smoothing = config.get('test_evaluator', {}).get('score_smoothing', 0.0)
         low, high = config['model'].get('test_cfg', {}).get('thresholds', (0.0, 0.0))
         classes = meta.get('dataset_meta', {}).get('classes') or cls.classes
         return cls(
@@ -134,9 +132,9 @@ class NetworkSpec:
             shrink=steps['LoadScan'].get('shrink', 2),
             views=tuple(dict(view) for view in steps['WindowCT']['views']),
             thresholds=(float(low), float(high)),
-            score_smoothing=config.get('test_evaluator', {}).get('score_smoothing', 0.0),
-            slice_threshold=points.get('slice', OperatingPoint()),
-            scan_threshold=points.get('patient', OperatingPoint()),
+            score_smoothing=float(points.get('score_smoothing', smoothing)),
+            slice_threshold=_operating_point(points, 'slice'),
+            scan_threshold=_operating_point(points, 'patient'),
             classes=tuple(classes),
             version=record.get('version', ''),
             training={
@@ -146,10 +144,13 @@ class NetworkSpec:
         )
 
 
-def _operating_point(point: Mapping[str, Any]) -> OperatingPoint:
+def _operating_point(points: Mapping[str, Any], level: str) -> OperatingPoint:
+    """See ``cranium.evaluation.pooling.shipped_operating_points``."""
+    if level not in points:
+        return OperatingPoint()
     return OperatingPoint(
-        threshold=float(point['threshold']),
-        sensitivity=point.get('sensitivity'),
-        specificity=point.get('specificity'),
-        source=point.get('from', ''),
+        threshold=float(points[level]['threshold']),
+        sensitivity=points[level].get('sensitivity'),
+        specificity=points[level].get('specificity'),
+        source=f'cross-validation of {points["patients"]} patients',
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmcv.cnn import fuse_conv_bn
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
@@ -62,7 +63,8 @@ class TorchNetwork:
         self.spec = spec.named(config.stem)
         segmentor = build_segmentor(cfg)
         load_weights(segmentor, weights['state_dict'], checkpoint, config)
-        self.model = AlignedModel(segmentor).to(self.device).eval()
+        self.model = AlignedModel(fuse_conv_bn(segmentor)).to(self.device).eval()
+        self.divisor: int = cfg.model.data_preprocessor.get('size_divisor') or 1
         self.runtime = f'PyTorch {torch.__version__} on {self.device}'
 
     def __call__(
