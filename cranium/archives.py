@@ -6,7 +6,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 from cranium.errors import CraniumError
@@ -19,12 +18,12 @@ _SMALL_BYTES = 2**22
 _CHUNK = 2**20
 
 
-@lru_cache(maxsize=4)
-def open_zip(path: Path) -> zipfile.ZipFile:
-    """Open a zip once in each process, after its directory has been found safe.
+def open_zip(path: Path, most_bytes: int | None = None) -> zipfile.ZipFile:
+    """Open a zip whose directory is safe.
 
     Args:
         path (Path): The zip.
+        most_bytes (int, optional): That its files may have together. Defaults to None: 20 GB.
 
     Returns:
         ZipFile: To be read under :func:`reading`.
@@ -32,20 +31,30 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     Raises:
         CraniumError: It is no zip, or unsafe; the message names the member.
     """
+    most_bytes = MAX_TOTAL_BYTES if most_bytes is None else most_bytes
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         msg = f'{path}: not a readable zip ({error}); download it again'
         raise CraniumError(msg) from error
+    try:
+        _refuse_danger(path, archive.infolist(), most_bytes)
+    except CraniumError:
+        archive.close()
+        raise
+    return archive
+
+
+def _refuse_danger(path: Path, files: list[zipfile.ZipInfo], most_bytes: int) -> None:
     seen = set()
-    for info in archive.infolist():
+    for info in files:
         danger = 'is in it twice' if info.filename in seen else _danger(info)
         seen.add(info.filename)
         if danger:
             raise CraniumError(f'{path}: {info.filename!r} {danger}; download the zip again')
-    if sum(info.file_size for info in archive.infolist()) > MAX_TOTAL_BYTES:
-        raise CraniumError(f'{path}: unpacks to more than 20 GB; download the zip again')
-    return archive
+    if sum(info.file_size for info in files) > most_bytes:
+        msg = f'{path}: unpacks to more than {most_bytes / 1e9:.3g} GB'
+        raise CraniumError(f'{msg}; download the zip again, or unpack it and name its folder')
 
 
 @contextmanager
@@ -67,26 +76,27 @@ def reading(name: str) -> Iterator[None]:
         raise CraniumError(msg) from error
 
 
-def unpack(path: Path, folder: Path) -> None:
+def unpack(path: Path, folder: Path, most_bytes: int | None = None) -> None:
     """Unpack a zip.
 
     Args:
         path (Path): The zip.
         folder (Path): Where to; nothing is written outside of it.
+        most_bytes (int, optional): See :func:`open_zip`.
 
     Raises:
         CraniumError: It is unsafe or damaged.
         OSError: It cannot be written there.
     """
-    archive = open_zip(path)
-    for info in archive.infolist():
-        if info.is_dir():
-            continue
-        target = folder / info.filename
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with open(target, 'wb') as written:
-            for chunk in _chunks(archive, info, f'{path}:{info.filename}'):
-                written.write(chunk)
+    with open_zip(path, most_bytes) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            target = folder / info.filename
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(target, 'wb') as written:
+                for chunk in _chunks(archive, info, f'{path}:{info.filename}'):
+                    written.write(chunk)
 
 
 def _chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Iterator[bytes]:

@@ -35,6 +35,14 @@ def test_nothing_of_a_dangerous_zip_is_unpacked(tmp_path, name, content, message
     assert [file.name for file in tmp_path.rglob('*')] == ['x.zip']
 
 
+def test_more_than_may_be_unpacked(tmp_path):
+    path = write_zip(tmp_path / 'x.zip', a=bytes(600), b=bytes(401))
+    unpack(path, tmp_path / 'out', most_bytes=1001)
+    with pytest.raises(CraniumError, match=rf'^{path}: unpacks to more than 1e-06 GB; download'):
+        unpack(path, tmp_path / 'not', most_bytes=1000)
+    assert not (tmp_path / 'not').exists()
+
+
 def test_a_slice_of_nothing_but_air_is_no_bomb(tmp_path):
     """512 x 512 of one value are compressed to a 900th."""
     path = write_zip(tmp_path / 'x.zip', slice=bytes(2 * 512 * 512))

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -142,13 +143,13 @@ class ZipSource(_Source):
         """List the files below the wrapping folder; see :meth:`FolderSource.members`."""
         return [
             name.removeprefix(self.prefix)
-            for name in open_zip(self.path).namelist()
+            for name in _open_zip(self.path).namelist()
             if name.startswith(self.prefix) and not name.endswith('/')
         ]
 
     def _read(self, member: str) -> bytes:
         name = self.describe(member)
-        archive = open_zip(self.path)
+        archive = _open_zip(self.path)
         with reading(name):
             info = archive.getinfo(self.prefix + member)
             if info.file_size > MAX_FILE_BYTES:
@@ -225,7 +226,7 @@ def _zips(level: Iterable[Path]) -> list[Source]:
 def _zip_sources(path: Path) -> list[Source]:
     """Find downloads in a safe zip as in a folder: the least wrapped ones."""
     wrappings = set()
-    for name in open_zip(path).namelist():
+    for name in _open_zip(path).namelist():
         parts = PurePosixPath(name).parts
         wrapping = parts[: parts.index(PATIENTS)] if PATIENTS in parts else None
         if wrapping is not None and not any(map(_is_no_wrapping, wrapping)):
@@ -236,6 +237,12 @@ def _zip_sources(path: Path) -> list[Source]:
         for wrapping in sorted(wrappings)
         if len(wrapping) == least <= _WRAPPING_FOLDERS
     ]
+
+
+@lru_cache(maxsize=4)
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    """Open a zip once in each process."""
+    return open_zip(path)
 
 
 def _is_no_wrapping(name: str) -> bool:

@@ -63,7 +63,9 @@ class Fault:
     message: str
 
 
-def find_scans(inputs: Sequence[Path], work: Path) -> tuple[list[Found], list[Fault]]:
+def find_scans(
+    inputs: Sequence[Path], work: Path, most_bytes: int | None = None
+) -> tuple[list[Found], list[Fault]]:
     """Find the scans in files, folders and zips.
 
     Folders are searched with all that is in them. A series of DICOM is one scan, told from others
@@ -74,6 +76,7 @@ def find_scans(inputs: Sequence[Path], work: Path) -> tuple[list[Found], list[Fa
     Args:
         inputs (sequence): What the user named.
         work (Path): A folder that zips are unpacked to; all else is left as it is.
+        most_bytes (int, optional): Of what a zip unpacks to. Defaults to None: 20 GB.
 
     Returns:
         tuple: The scans, in the order of the inputs and in each by name; and what is none.
@@ -81,7 +84,7 @@ def find_scans(inputs: Sequence[Path], work: Path) -> tuple[list[Found], list[Fa
     found: list[Found] = []
     faults: list[Fault] = []
     seen: set[Path] = set()
-    for place in _places(inputs, work, faults):
+    for place in _places(inputs, work, most_bytes, faults):
         before = len(found) + len(faults)
         files = [path for path in place.files if _is_new(path, seen)]
         found += _scans_in(place, files, faults)
@@ -176,7 +179,9 @@ def _is_new(path: Path, seen: set[Path]) -> bool:
     return not known
 
 
-def _places(inputs: Sequence[Path], work: Path, faults: list[Fault]) -> Iterator[_Place]:
+def _places(
+    inputs: Sequence[Path], work: Path, most_bytes: int | None, faults: list[Fault]
+) -> Iterator[_Place]:
     """Yield where scans may be; unpack zips."""
     named = [path for path in inputs if os.path.isfile(path) and not _is_zip(path)]
     for path in inputs:
@@ -189,9 +194,9 @@ def _places(inputs: Sequence[Path], work: Path, faults: list[Fault]) -> Iterator
             if len(files) > len(zips) or not zips:
                 yield _Place(str(path), tuple(file for file in files if not _is_zip(file)))
             for file in zips:
-                yield from _unpacked(file, work, faults)
+                yield from _unpacked(file, work, most_bytes, faults)
         elif os.path.isfile(path):
-            yield from _unpacked(path, work, faults)
+            yield from _unpacked(path, work, most_bytes, faults)
         else:
             msg = f'{path}: no such file or folder, or no permission to see it; check it'
             faults.append(Fault(str(path), msg))
@@ -201,10 +206,12 @@ def _is_zip(path: Path) -> bool:
     return path.suffix.lower() == '.zip'
 
 
-def _unpacked(path: Path, work: Path, faults: list[Fault]) -> Iterator[_Place]:
+def _unpacked(
+    path: Path, work: Path, most_bytes: int | None, faults: list[Fault]
+) -> Iterator[_Place]:
     folder = Path(tempfile.mkdtemp(prefix='unpacked-', dir=work))
     try:
-        unpack(path, folder)
+        unpack(path, folder, most_bytes)
     except CraniumError as error:
         faults.append(Fault(str(path), str(error)))
     else:
@@ -234,7 +241,7 @@ def _scans_in(place: _Place, files: Sequence[Path], faults: list[Fault]) -> list
     found = [
         *_dicom(place, kinds['dicom'], unknown, faults),
         *(place.found(_stem(path), 'nifti', [path]) for path in kinds['nifti']),
-        *_pictures(place, kinds['pictures']),
+        *_pictures(place, kinds['pictures'], faults),
     ]
     found.sort(key=lambda scan: (scan.source, scan.name))
     if unknown and found:
@@ -315,12 +322,18 @@ def _remarks_of_studies(
     return remarks
 
 
-def _pictures(place: _Place, files: Sequence[Path]) -> list[Found]:
+def _pictures(place: _Place, files: Sequence[Path], faults: list[Fault]) -> list[Found]:
     found = []
     for folder, group in groupby(sorted(files), key=lambda path: path.parent):
         if not place.named and _is_beside_another(folder):
             continue
-        pictures = [path for path in group if not _MASK.fullmatch(path.stem)]
+        pictures = []
+        for path in group:
+            if not _MASK.fullmatch(path.stem):
+                pictures.append(path)
+            elif place.named:
+                error = CraniumError(f'{path}: a mask of ct-ich, not a scan; name its slice')
+                faults.append(place.fault(path, error))
         for name, slices in _stacks(folder, pictures).items():
             found.append(place.found(name, 'pictures', slices))
     return found

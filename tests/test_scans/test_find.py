@@ -315,6 +315,13 @@ class TestPictures:
         found, _ = find_scans([scans], work)
         assert [scan.source for scan in found] == [str(scans / 'images/val/049_001.png')]
 
+    def test_a_mask_of_ct_ich_that_was_named(self, scans, work):
+        mask = write_picture(scans / '1_HGE_Seg.jpg')
+        found, (fault,) = find_scans([mask], work)
+        assert (
+            not found and fault.message == f'{mask}: a mask of ct-ich, not a scan; name its slice'
+        )
+
     def test_a_mask_that_was_named_is_read(self, scans, work):
         """By its folder it would be left out."""
         write_picture(scans / 'images/049_001.png')
@@ -436,6 +443,12 @@ class TestZips:
         assert len(found) == 1
         assert fault.message.startswith(f"{scans}/x.zip: '../../x' points outside the zip")
         assert not list(work.rglob('x'))
+
+    def test_a_zip_of_too_much(self, scans, work):
+        write_series(scans / 'a', some_hu(3))
+        path = zip_folder(scans / 'a', scans / 'x.zip')
+        _, (fault,) = find_scans([path], work, most_bytes=1000)
+        assert fault.message.startswith(f'{path}: unpacks to more than 1e-06 GB')
 
     def test_a_zip_of_no_scan(self, scans, work):
         touch(scans / 'a/notes.txt')
