@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,7 @@ def _read_hu(header: Header) -> NDArray[np.int16]:
     hu = np.empty(pixels.shape, np.int16)
     for number, frame in enumerate(header.frames):
         hu[number] = _to_hu(pixels[number], frame)
-        _fill_padding(hu[number], pixels[number], dataset, frame)
+        _fill_padding(hu[number], pixels[number], header.padding, frame)
     return hu
 
 
@@ -140,7 +140,8 @@ def _decode(header: Header, dataset: 'Dataset') -> NDArray[np.integer]:
             pixels = _decode_12_bits(header, dataset) if by_gdcm else dataset.pixel_array
             pixels = pixels.reshape(shape)
     except Exception as error:  # decoders of several libraries raise what they like
-        msg = f'{header.path}: its pixels are cut off, damaged, or not {syntax.name} as it says'
+        kind = 'of the kind' if syntax.name == syntax else syntax.name  # a UID that nobody knows
+        msg = f'{header.path}: its pixels are cut off, damaged, or not {kind} that it says'
         raise CraniumError(f'{msg}; copy or export it again') from error
     return np.asarray(pixels)
 
@@ -165,24 +166,17 @@ def _to_hu(stored: NDArray[np.integer], frame: Frame) -> NDArray[np.int16]:
 
 
 def _fill_padding(
-    hu: NDArray[np.int16], stored: NDArray[np.integer], dataset: 'Dataset', frame: Frame
+    hu: NDArray[np.int16], stored: NDArray[np.integer], padding: tuple[int, ...], frame: Frame
 ) -> None:
     """Make padding air, unless its value may as well be tissue's."""
-    values = [
-        _as_stored(dataset[key].value, stored.dtype)
-        for key in ('PixelPaddingValue', 'PixelPaddingRangeLimit')
-        if key in dataset and dataset[key].value is not None
-    ]
-    low, high = min(values, default=0), max(values, default=0)
-    means = (value * frame.slope + frame.intercept for value in (low, high))
-    if values and not any(_TISSUE[0] < mean < _TISSUE[1] for mean in means):
+    if not padding:
+        return
+    unsigned = np.array(padding) % 2 ** (8 * stored.dtype.itemsize)
+    values = unsigned.astype(f'u{stored.dtype.itemsize}').view(stored.dtype)
+    low, high = int(values.min()), int(values.max())
+    lowest, highest = sorted(value * frame.slope + frame.intercept for value in (low, high))
+    if highest < _TISSUE[0] or lowest > _TISSUE[1]:
         hu[(stored >= low) & (stored <= high)] = AIR_HU
-
-
-def _as_stored(value: Any, dtype: np.dtype[Any]) -> int:
-    """Take a value for what the pixels' own type makes of its bits; some files mix up the sign."""
-    bits = int.from_bytes(value, 'little') if isinstance(value, bytes) else int(value)
-    return int(np.array(bits % 2 ** (8 * dtype.itemsize), f'u{dtype.itemsize}').view(dtype))
 
 
 def _once(
@@ -201,11 +195,12 @@ def _once(
         number, last = numbers[at], numbers[kept[-1]]
         if abs(positions[number] - positions[last]) >= SAME_MM:
             kept.append(at)
-        elif len(headers) == 1 or not np.array_equal(stored[at], stored[kept[-1]]):
-            one, other = (headers[n if len(headers) > 1 else 0].path for n in (last, number))
-            msg = (
-                f'{other}: at the position of {one.name}, and another picture, as of another phase'
-            )
+        elif len(headers) == 1:
+            msg = f'{headers[0].path}: frames at one position, as of several phases'
+            raise CraniumError(f'{msg}; export each phase as a series of its own')
+        elif not np.array_equal(stored[at], stored[kept[-1]]):
+            msg = f'{headers[number].path}: at the position of {headers[last].path.name}'
+            msg = f'{msg}, and another picture, as of another phase'
             raise CraniumError(f'{msg}; put each phase into a folder of its own')
     return kept
 
@@ -214,7 +209,7 @@ def _remarks(
     first: Header, geometry: Geometry, stored: NDArray[np.int16], doubles: int
 ) -> Iterator[str]:
     if doubles:
-        yield f'{doubles} slices were there twice and count once'
+        yield f'slices that are there twice and count once: {doubles}'
     yield from _gaps(geometry)
     if len(stored) == 1:
         yield 'one slice alone: no volume without its neighbours; name the folder for the series'

@@ -245,7 +245,7 @@ def _scans_in(place: _Place, files: Sequence[Path], faults: list[Fault]) -> list
     ]
     found.sort(key=lambda scan: (scan.source, scan.name))
     if unknown and found:
-        remark = f'{len(unknown)} other files there are no scans and left out'
+        remark = f'other files there, which are no scans: {len(unknown)}'
         found[0] = replace(found[0], remarks=(*found[0].remarks, remark))
     return found
 
@@ -311,9 +311,7 @@ def _remarks_of_studies(
         errors = [error for error in left_out if error.study == study]
         kinds = ', '.join(sorted({error.what for error in errors}))
         if study in scanned:
-            remark = (
-                f'{len(errors)} files of its study are no axial CT slices and left out: {kinds}'
-            )
+            remark = f'files of its study that are no axial CT slices: {len(errors)} ({kinds})'
             remarks[study] = [remark]
         else:
             sources = [place.show(error.path) for error in errors]

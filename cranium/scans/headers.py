@@ -44,6 +44,8 @@ _KEYWORDS = [
     'Modality',
     'NumberOfFrames',
     'PerFrameFunctionalGroupsSequence',
+    'PixelPaddingRangeLimit',
+    'PixelPaddingValue',
     'PixelSpacing',
     'RescaleIntercept',
     'RescaleSlope',
@@ -127,6 +129,8 @@ class Header:
         body_part (str): What was examined.
         contrast (bool): Whether a contrast agent was given.
         rescaled (bool): Whether it says how stored values become HU.
+        padding (tuple[int, ...]): None, one or the first and last of the stored values that are
+            none; of either sign, for files mix that up.
     """
 
     path: Path
@@ -139,6 +143,7 @@ class Header:
     body_part: str
     contrast: bool
     rescaled: bool
+    padding: tuple[int, ...]
 
     @property
     def pixels(self) -> str:
@@ -274,6 +279,7 @@ def _header(path: Path, dataset: 'Dataset') -> Header:
         body_part=_fit(_text(frames[0].find('BodyPartExamined'))),
         contrast=bool(_text(frames[0].find('ContrastBolusAgent'))),
         rescaled=frames[0].find('RescaleIntercept') is not None,
+        padding=tuple(_padding(dataset)),
     )
     if max(header.size) > _LARGEST or min(header.size) < 1:
         raise CraniumError(f'{path}: {header.pixels}, no CT slice; export it again')
@@ -308,6 +314,15 @@ def _macros(groups: Any) -> Iterator['Dataset']:
                 yield element.value[0]
 
 
+def _padding(dataset: 'Dataset') -> Iterator[int]:
+    for key in ('PixelPaddingValue', 'PixelPaddingRangeLimit'):
+        value = dataset.get(key)
+        if isinstance(value, bytes):  # its type depends on an element that came to be missing
+            value = int.from_bytes(value, 'little')
+        if value is not None and value != '':
+            yield int(value)
+
+
 def _frame(values: '_Values') -> Frame:
     across, down = np.reshape(values.numbers('ImageOrientationPatient', 6), (2, 3))
     lengths = float(np.linalg.norm(across)), float(np.linalg.norm(down))
@@ -317,13 +332,16 @@ def _frame(values: '_Values') -> Frame:
     spacing = values.numbers('PixelSpacing', 2)
     if min(spacing) <= 0:
         raise CraniumError(f'{values.path}: a PixelSpacing of {min(spacing):g}; export it again')
-    slope, intercept = values.find('RescaleSlope'), values.find('RescaleIntercept')
+    slope, intercept = values.number('RescaleSlope', 1), values.number('RescaleIntercept', 0)
+    if not (slope and np.isfinite([slope, intercept]).all()):
+        msg = f'{values.path}: HU of {slope:g} x stored value + {intercept:g}; export it again'
+        raise CraniumError(msg)
     return Frame(
         position=values.numbers('ImagePositionPatient', 3),
         orientation=(*(across / lengths[0]).tolist(), *(down / lengths[1]).tolist()),
         spacing=spacing,
-        slope=1.0 if slope is None else float(slope),
-        intercept=0.0 if intercept is None else float(intercept),
+        slope=slope,
+        intercept=intercept,
         acquisition=(
             _text(values.find('AcquisitionNumber')),
             _text(values.find('TemporalPositionIdentifier')),
@@ -332,7 +350,7 @@ def _frame(values: '_Values') -> Frame:
 
 
 class _Values:
-    """Values of a frame, wherever in the file they stand."""
+    """Values of a frame, wherever they stand in the file."""
 
     def __init__(self, path: Path, sources: Sequence['Dataset']) -> None:
         self.path = path
@@ -349,6 +367,11 @@ class _Values:
         if value is None:
             raise CraniumError(f'{self.path}: no {key}, so it has no pixels; export it again')
         return int(value)
+
+    def number(self, key: str, default: float) -> float:
+        """Return one that may be missing."""
+        value = self.find(key)
+        return default if value is None else float(value)
 
     def numbers(self, key: str, count: int) -> Numbers:
         """Return several."""

@@ -101,7 +101,7 @@ def _stacks(
         most, *others = sorted(_alike(stack, Header.has_same_pixels), key=_frames, reverse=True)
         stacks.append(most)
         misfits += [_misfit(other, most[0]) for other in others]
-    remark = f'{few} slices of another angle are left out, as localizers would be'
+    remark = f'slices of another angle, left out as localizers would be: {few}'
     return stacks, (remark,) if few else ()
 
 

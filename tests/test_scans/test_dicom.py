@@ -104,7 +104,9 @@ def test_each_slice_has_its_own_rescale(tmp_path):
         ({'signed': True, 'intercept': 0}, -2000, None, [-1000, -1024, -1000, 40]),
         ({'signed': True, 'intercept': 0}, -2000, -1500, [-1000, -1000, -1000, 40]),
         ({'signed': True, 'intercept': 0}, None, None, [-1024, -1024, -1000, 40]),
-        # It cannot be told from tissue.
+        ({'signed': True, 'intercept': 0}, 2000, 4000, [-1024, -1024, -1000, 40]),
+        # These cannot be told from tissue.
+        ({'signed': True, 'intercept': 0}, -1500, 2000, [-1024, -1024, -1000, 40]),
         ({'signed': True, 'intercept': 0}, 40, None, [-1024, -1024, -1000, 40]),
         ({'signed': False, 'intercept': -8192}, 6192, None, [-1000, -1024, -1000, 40]),
     ],
@@ -182,6 +184,12 @@ def test_an_enhanced_ct(tmp_path):
     assert scan.files == (str(file),) and scan.frames == (1, 3, 0, 2)
     assert scan.geometry.positions_mm.tolist() == [0, 5, 10, 15]
     assert (scan.restore(scan.hu) == hu).all()
+
+
+def test_an_enhanced_ct_of_several_phases(tmp_path):
+    file = write_enhanced(tmp_path / 'x.dcm', some_hu(2), distance=0)
+    with pytest.raises(CraniumError, match=r'x.dcm: frames at one position, .*; export each phase'):
+        read_dicom([file])
 
 
 def test_an_enhanced_ct_of_several_stacks(tmp_path):
@@ -298,7 +306,7 @@ def test_a_slice_that_is_there_twice_counts_once(tmp_path):
     files = write_series(tmp_path, some_hu(3))
     scan = read_dicom([*files, shutil.copy(files[1], tmp_path / 'copy.dcm')])
     assert (scan.hu == some_hu(3)).all() and len(scan.files) == 3
-    assert scan.remarks == ('1 slices were there twice and count once',)
+    assert scan.remarks == ('slices that are there twice and count once: 1',)
 
 
 def test_two_pictures_of_one_position(tmp_path):
@@ -402,11 +410,11 @@ def empty(file):
 
 
 BROKEN = {
-    cut_off: 'its pixels are cut off, damaged, or not Explicit VR Little Endian as it says; copy',
+    cut_off: 'its pixels are cut off, damaged, or not Explicit VR Little Endian that it says; copy',
     without_pixels: 'no pixels, only a header; copy or export it again',
-    raw_as_jpeg: 'its pixels are cut off, damaged, or not RLE Lossless as it says',
-    too_short: 'its pixels are cut off, damaged, or not Explicit VR Little Endian as it says',
-    damaged_inside: 'its pixels are cut off, damaged, or not RLE Lossless as it says',
+    raw_as_jpeg: 'its pixels are cut off, damaged, or not RLE Lossless that it says',
+    too_short: 'its pixels are cut off, damaged, or not Explicit VR Little Endian that it says',
+    damaged_inside: 'its pixels are cut off, damaged, or not RLE Lossless that it says',
     as_text: 'neither DICOM nor, by its name, NIfTI, PNG or JPEG; replace it',
     empty: 'neither DICOM nor, by its name, NIfTI, PNG or JPEG; replace it',
 }
@@ -445,6 +453,7 @@ def test_a_file_cut_off_anywhere(tmp_path):
         ({'ImageOrientationPatient': [1, 0, 0, 1, 0, 0]}, 'the directions of .* right angles'),
         ({'Rows': None}, 'no Rows, so it has no pixels'),
         ({'Rows': 60000}, '60000 x 5 pixels of 0.5 x 0.5 mm, no CT slice'),
+        ({'RescaleSlope': 0}, 'HU of 0 x stored value [+] -1024; export it again'),
         ({'RescaleType': 'MGML'}, 'values of MGML, not HU; name a series in Hounsfield units'),
         ({'NumberOfFrames': 3}, '3 frames, of which 0 say where they lie'),
         ({'SOPClassUID': '1.2.840.10008.5.1.4.1.1.7'}, 'Secondary Capture Image Storage, not a CT'),

@@ -107,8 +107,8 @@ class TestDicom:
         ((found,), faults) = find_scans([scans], work)
         assert not faults and len(found.files) == 3
         assert found.remarks == (
-            '3 files of its study are no axial CT slices and left out: Secondary Capture Image '
-            'Storage, X-Ray Radiation Dose SR Storage, a localizer',
+            'files of its study that are no axial CT slices: 3 (Secondary Capture Image Storage, '
+            'X-Ray Radiation Dose SR Storage, a localizer)',
         )
 
     def test_nothing_but_localizers(self, scans, work):
@@ -127,7 +127,7 @@ class TestDicom:
         write_series(scans / 'b', some_hu(1, 9, 9), orientation=CORONAL)
         ((found,), faults) = find_scans([scans], work)
         assert found.files == tuple(files) and not faults
-        assert found.remarks == ('1 slices of another angle are left out, as localizers would be',)
+        assert found.remarks == ('slices of another angle, left out as localizers would be: 1',)
 
     def test_a_series_of_two_angles(self, scans, work):
         """The gantry was tilted for the skull's base alone."""
@@ -337,7 +337,7 @@ class TestFolders:
         touch(scans / 'notes.txt', scans / 'b/table.csv')
         ((found,), faults) = find_scans([scans], work)
         assert not faults
-        assert found.remarks == ('2 other files there are no scans and left out',)
+        assert found.remarks == ('other files there, which are no scans: 2',)
 
     def test_nothing_in_it(self, scans, work):
         touch(scans / 'notes.txt')
@@ -464,6 +464,6 @@ def test_a_scan_takes_name_source_and_remarks_of_what_was_found(scans, work):
     scan = read_scan(found)
     assert (scan.name, scan.source) == (found.name, found.source)
     assert scan.remarks == (
-        '1 other files there are no scans and left out',
+        'other files there, which are no scans: 1',
         'with contrast agent, which looks like blood; made for scans without',
     )
