@@ -1,9 +1,7 @@
 """Reading a DICOM CT series: slices in HU, sorted by where they lie."""
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +9,9 @@ from numpy.typing import NDArray
 from cranium.errors import CraniumError
 from cranium.head import AIR_HU
 from cranium.scans.axial import order, to_axial
-from cranium.scans.headers import SAME_MM, Frame, Header, read_dataset, read_header
+from cranium.scans.headers import SAME_MM, Frame, Header, read_header
+from cranium.scans.pixels import Pixels, decode
 from cranium.scans.scan import Geometry, Scan
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 LOWEST = -1024
 """What scanners write below it is padding, or noise in air."""
@@ -83,100 +79,32 @@ def _require_one_stack(headers: Sequence[Header]) -> None:
 
 def _read_frames(headers: Sequence[Header], numbers: NDArray[np.intp]) -> NDArray[np.int16]:
     """Read the frames of all files, (N, H, W), in the order of their ``numbers``."""
-    places = np.argsort(numbers)
-    stored = np.empty((len(places), *headers[0].size), np.int16)
-    start = 0
-    for hu in _each(_read_hu, headers):
-        stored[places[start : start + len(hu)]] = hu
-        start += len(hu)
+    places = iter(np.argsort(numbers))
+    stored = np.empty((len(numbers), *headers[0].size), np.int16)
+    for header, pixels in zip(headers, decode(headers)):
+        for frame, values in zip(header.frames, pixels):
+            stored[next(places)] = _to_hu(values, header, frame)
     return stored
 
 
-def _each(
-    read: Callable[[Header], NDArray[np.int16]], headers: Sequence[Header]
-) -> Iterable[NDArray[np.int16]]:
-    if len(headers) == 1:
-        return map(read, headers)
-    from joblib import Parallel, delayed  # slow to import
-
-    frames: Iterable[NDArray[np.int16]] = Parallel(return_as='generator')(
-        map(delayed(read), headers)
-    )
-    return frames
-
-
-def _read_hu(header: Header) -> NDArray[np.int16]:
-    """Read the frames of a file, (N, H, W), int16."""
-    dataset = read_dataset(header.path)
-    pixels = _decode(header, dataset)
-    hu = np.empty(pixels.shape, np.int16)
-    for number, frame in enumerate(header.frames):
-        hu[number] = _to_hu(pixels[number], frame)
-        _fill_padding(hu[number], pixels[number], header.padding, frame)
-    return hu
-
-
-def _decode(header: Header, dataset: 'Dataset') -> NDArray[np.integer]:
-    """Decode pixels to stored values, (N, H, W)."""
-    from pydicom.uid import (
-        ExplicitVRBigEndian,
-        ExplicitVRLittleEndian,
-        ImplicitVRLittleEndian,
-        JPEGExtended12Bit,
-    )
-
-    if 'PixelData' not in dataset:
-        raise CraniumError(f'{header.path}: no pixels, only a header; copy or export it again')
-    syntax = dataset.file_meta.get('TransferSyntaxUID')
-    if syntax is None:
-        implicit, little = dataset.original_encoding
-        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-        dataset.file_meta.TransferSyntaxUID = syntax if little else ExplicitVRBigEndian
-    by_gdcm = syntax == JPEGExtended12Bit and dataset.get('BitsAllocated') == 16
-    shape = (len(header.frames), *header.size)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            pixels = _decode_12_bits(header, dataset) if by_gdcm else dataset.pixel_array
-            pixels = pixels.reshape(shape)
-    except Exception as error:  # decoders of several libraries raise what they like
-        kind = 'of the kind' if syntax.name == syntax else syntax.name  # a UID that nobody knows
-        msg = f'{header.path}: its pixels are cut off, damaged, or not {kind} that it says'
-        raise CraniumError(f'{msg}; copy or export it again') from error
-    return np.asarray(pixels)
-
-
-def _decode_12_bits(header: Header, dataset: 'Dataset') -> NDArray[np.integer]:
-    """Decode lossy JPEG of 12 bits, which pydicom does not ask GDCM for."""
-    import gdcm
-
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(header.path))
-    if not reader.Read():
-        raise ValueError('not readable')
-    content = reader.GetImage().GetBuffer().encode('utf-8', 'surrogateescape')
-    return np.frombuffer(content, '<i2' if dataset.PixelRepresentation else '<u2')
-
-
-def _to_hu(stored: NDArray[np.integer], frame: Frame) -> NDArray[np.int16]:
+def _to_hu(stored: Pixels, header: Header, frame: Frame) -> NDArray[np.int16]:
     hu = stored.astype(np.float32)
     hu *= np.float32(frame.slope)
     hu += np.float32(frame.intercept)
-    return np.clip(np.rint(hu, out=hu), LOWEST, _HIGHEST, out=hu).astype(np.int16)
+    np.clip(np.rint(hu, out=hu), LOWEST, _HIGHEST, out=hu)
+    if header.padding:
+        hu[_is_padding(stored, header.padding, frame)] = AIR_HU
+    return hu.astype(np.int16)
 
 
-def _fill_padding(
-    hu: NDArray[np.int16], stored: NDArray[np.integer], padding: tuple[int, ...], frame: Frame
-) -> None:
-    """Make padding air, unless its value may as well be tissue's."""
-    if not padding:
-        return
+def _is_padding(stored: Pixels, padding: tuple[int, ...], frame: Frame) -> NDArray[np.bool_]:
+    """Whether a value is padding, unless that may as well be tissue's."""
     unsigned = np.array(padding) % 2 ** (8 * stored.dtype.itemsize)
     values = unsigned.astype(f'u{stored.dtype.itemsize}').view(stored.dtype)
     low, high = int(values.min()), int(values.max())
     lowest, highest = sorted(value * frame.slope + frame.intercept for value in (low, high))
-    if highest < _TISSUE[0] or lowest > _TISSUE[1]:
-        hu[(stored >= low) & (stored <= high)] = AIR_HU
+    apart = highest < _TISSUE[0] or lowest > _TISSUE[1]
+    return (stored >= low) & (stored <= high) & apart
 
 
 def _once(

@@ -123,6 +123,7 @@ class Header:
         study (str): Its StudyInstanceUID. As the next, nothing for a message.
         series (str): Its SeriesInstanceUID.
         frame_of_reference (str): Two series of one are aligned.
+        syntax (str): Its TransferSyntaxUID; ``''`` if it says none.
         size (tuple[int, int]): Rows and columns.
         frames (tuple[Frame, ...]): One, or those of an enhanced CT as stored.
         kernel (str): Of the reconstruction.
@@ -137,6 +138,7 @@ class Header:
     study: str
     series: str
     frame_of_reference: str
+    syntax: str
     size: tuple[int, int]
     frames: tuple[Frame, ...]
     kernel: str
@@ -273,6 +275,7 @@ def _header(path: Path, dataset: 'Dataset') -> Header:
         study=_text(dataset.get('StudyInstanceUID')),
         series=_text(dataset.get('SeriesInstanceUID')),
         frame_of_reference=_text(dataset.get('FrameOfReferenceUID')),
+        syntax=_text(dataset.file_meta.get('TransferSyntaxUID')),
         size=(frames[0].whole('Rows'), frames[0].whole('Columns')),
         frames=tuple(map(_frame, frames)),
         kernel=_fit(_text(frames[0].find('ConvolutionKernel'))),

@@ -17,6 +17,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
+    JPEGLossless,
     JPEGLSNearLossless,
     RLELossless,
 )
@@ -29,6 +30,7 @@ from tests.dicom_files import (
     PATIENT,
     SAGITTAL,
     change,
+    save,
     tilted,
     write_enhanced,
     write_series,
@@ -401,6 +403,27 @@ def damaged_inside(file):
     dataset.save_as(file)
 
 
+def lossless_without_its_table(file):
+    """On which GDCM ends the process."""
+    damage_jpeg(file, b'\xff\xc4', b'\0\xc4')
+
+
+def lossless_without_its_end(file):
+    """For which GDCM makes up pixels."""
+    dataset = pydicom.dcmread(file)
+    save(dataset, file, JPEGLossless)
+    content = file.read_bytes()
+    file.write_bytes(content[:-60] + bytes(50) + content[-10:])
+
+
+def damage_jpeg(file, old, new):
+    save(pydicom.dcmread(file), file, JPEGLossless)
+    content = file.read_bytes()
+    start = content.index(b'\xff\xd8')
+    assert old in content[start:]
+    file.write_bytes(content[:start] + content[start:].replace(old, new, 1))
+
+
 def as_text(file):
     file.write_text('Dear colleague, ' * 100)
 
@@ -410,11 +433,13 @@ def empty(file):
 
 
 BROKEN = {
-    cut_off: 'its pixels are cut off, damaged, or not Explicit VR Little Endian that it says; copy',
+    cut_off: 'its pixels are cut off, damaged, or not Explicit VR Little Endian; copy',
     without_pixels: 'no pixels, only a header; copy or export it again',
-    raw_as_jpeg: 'its pixels are cut off, damaged, or not RLE Lossless that it says',
-    too_short: 'its pixels are cut off, damaged, or not Explicit VR Little Endian that it says',
-    damaged_inside: 'its pixels are cut off, damaged, or not RLE Lossless that it says',
+    raw_as_jpeg: 'its pixels are cut off, damaged, or not RLE Lossless',
+    too_short: 'its pixels are cut off, damaged, or not Explicit VR Little Endian',
+    lossless_without_its_table: 'its pixels are cut off, damaged, or not JPEG Lossless',
+    lossless_without_its_end: 'its pixels are cut off, damaged, or not JPEG Lossless',
+    damaged_inside: 'its pixels are cut off, damaged, or not RLE Lossless',
     as_text: 'neither DICOM nor, by its name, NIfTI, PNG or JPEG; replace it',
     empty: 'neither DICOM nor, by its name, NIfTI, PNG or JPEG; replace it',
 }
