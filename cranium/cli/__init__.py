@@ -16,7 +16,7 @@ from cranium.errors import CraniumError
 from cranium.version import __version__
 
 GROUPS = {  # the subcommands, in the order in which one needs them
-    'Scans': ['demo'],
+    'Scans': ['predict', 'demo'],
     'Data': ['prepare', 'check', 'statistics', 'sheets'],
     'Experiments': ['cross-validate', 'evaluate', 'compare', 'results-table', 'publish', 'export'],
     'Pictures': ['report', 'curves', 'contact-sheet', 'pipeline'],

@@ -1,0 +1,6 @@
+"""``cranium predict`` by path."""
+
+from cranium.cli import run
+from cranium.cli.predict import command
+
+run(command)
