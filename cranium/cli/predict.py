@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 
 FORMATS = ('mask', 'nifti', 'dicom-seg', 'overlay', 'probability')
 EXAMPLE = """\b
-Examples:
-  cranium predict scan.dcm --out results
-  cranium predict study/ more.zip ct.nii.gz --out results --save nifti overlay --report
-  cranium predict slices/ --out results --window 35 80"""
-
+Example: cranium predict scan.dcm --out results
+         cranium predict study/ more.zip ct.nii.gz --out results --save nifti overlay --report
+         cranium predict pictures/ --out results --window 35 80"""
 _UNKNOWN = 30  # slices of a file that may hold any number of them
 
 

@@ -103,7 +103,7 @@ def test_wrong_usage(arguments, message):
 def test_the_door_in_tools_is_the_same_command():
     text = run_command('python', 'tools/predict.py', '--help')
     assert text.startswith('Usage: predict.py [OPTIONS] INPUT...')
-    assert 'Examples:' in text
+    assert 'Example: cranium predict scan.dcm' in text
 
 
 def test_a_bar_with_the_time_left_is_shown_on_a_terminal(scan, tmp_path, network, monkeypatch):
