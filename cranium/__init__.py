@@ -1,12 +1,16 @@
 """Intracranial hemorrhage segmentation on head CT with MMSegmentation.
 
-Importing this package costs next to nothing and imports no torch; :func:`register_all_modules`
-makes its classes known to mmseg's registries.
+Importing this package costs next to nothing and imports no torch; it lets ``mmseg.apis`` be
+imported beside mmcv-lite. :func:`register_all_modules` makes its classes known to mmseg's
+registries.
 """
 
+from cranium.openmmlab import stand_in_for_operators
 from cranium.version import __version__
 
 __all__ = ['__version__', 'register_all_modules']
+
+stand_in_for_operators()
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:

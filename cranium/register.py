@@ -8,4 +8,5 @@ import cranium.engine.options
 import cranium.datasets
 import cranium.evaluation.hemorrhage_metric
 import cranium.models
-import cranium.visualization.hooks  # noqa: F401
+import cranium.visualization.hooks
+import cranium.visualization.visualizer  # noqa: F401

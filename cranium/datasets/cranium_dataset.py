@@ -3,9 +3,7 @@
 import os
 import os.path as osp
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from functools import lru_cache
-from math import isnan
 from typing import Any, cast
 
 import mmcv
@@ -18,23 +16,12 @@ from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
-from cranium.manifest import MANIFEST, read_manifest
 from cranium.slices import PIXEL_MM, parse_slice_name, patient_name
 
 from .masks import PREPARE, CheckLabels
+from .records import list_scans, manifest_records
 from .sample import Sample, SliceFiles
 from .sampler import Draw
-
-_FROM_MANIFEST = (
-    'image',
-    'patient',
-    'slice',
-    'hemorrhage_pixels',
-    'head_x',
-    'head_y',
-    'head_angle',
-    'pixel_mm',
-)
 
 
 @DATASETS.register_module()
@@ -113,7 +100,7 @@ class CraniumDataset(BaseSegDataset):
             where = self.ann_file or self.data_prefix['img_path']
             msg = f'{where} names no {self.img_suffix} image; expected prepared slices: `{PREPARE}`'
             raise FileNotFoundError(msg)
-        known = self._read_manifest()
+        known = manifest_records(self.data_root) if self.data_root else {}
         for record in data_list:
             in_tree = osp.relpath(record['img_path'], self.data_root or '.')
             record['pixel_mm'] = PIXEL_MM
@@ -199,15 +186,6 @@ class CraniumDataset(BaseSegDataset):
             raise CraniumError(f'{msg}; remove PasteHemorrhage from the config')
         return cast(Sample, self.load(self.begin(int(np.random.choice(donors)), progress)))
 
-    def _read_manifest(self) -> dict[str, dict[str, Any]]:
-        """What the manifest says of each image, by its path in the tree."""
-        if not self.data_root or not osp.isfile(osp.join(self.data_root, MANIFEST)):
-            return {}
-        rows = read_manifest(self.data_root)
-        rows = rows[rows['image'] != '']
-        columns = zip(*(rows[name].tolist() for name in _FROM_MANIFEST))
-        return {osp.normpath(image): _record(*values) for image, *values in columns}
-
     def _parse(self, path: str) -> dict[str, Any]:
         try:
             patient, number = parse_slice_name(osp.basename(path).removesuffix(self.img_suffix))
@@ -220,16 +198,9 @@ class CraniumDataset(BaseSegDataset):
         """Find all slices of the scans, also those that are not part of this data set."""
         masks = {record['img_path']: record.get('seg_map_path') for record in data_list}
         for folder in {osp.dirname(path) for path in masks}:
-            scans: dict[str, dict[int, SliceFiles]] = {}
-            for name in _files(folder):
-                if not name.endswith(self.img_suffix):
-                    continue
-                path = osp.join(folder, name)
-                with suppress(CraniumError):  # somebody's photo, which is no slice of a scan
-                    patient, number = self._parse(path).values()
-                    scans.setdefault(patient, {})[number] = SliceFiles(path, masks.get(path))
-            for patient, files in scans.items():
-                self._scans[folder, patient] = dict(sorted(files.items()))
+            names = [name for name in _files(folder) if name.endswith(self.img_suffix)]
+            for patient, files in list_scans(folder, names, masks).items():
+                self._scans[folder, patient] = files
 
     def _read_hemorrhage(self, record: dict[str, Any], seen: dict[bytes, bool]) -> bool:
         if 'seg_map_path' not in record:
@@ -258,6 +229,8 @@ class CraniumDataset(BaseSegDataset):
         for folder in filter(None, map(self.data_prefix.get, ('img_path', 'seg_map_path'))):
             if not osp.isdir(folder):
                 msg = f'{folder} is not a folder; expected the prepared slices: `{PREPARE}`'
+                if folder == self.data_prefix.get('seg_map_path'):
+                    msg += '; for masks of slices that have none: `cranium predict`'
                 raise FileNotFoundError(msg)
         if self.ann_file and not osp.isfile(self.ann_file):
             msg = f'{self.ann_file} is missing; expected a text file with one slice per line'
@@ -275,7 +248,10 @@ class CraniumDataset(BaseSegDataset):
 
     def _check_gray(self, path: str) -> None:
         steps = (*self.load.transforms, *self.pipeline.transforms)
-        if not any(isinstance(step, LoadImageFromFile) for step in steps):
+        if all(
+            not isinstance(step, LoadImageFromFile) or step.color_type == 'unchanged'
+            for step in steps
+        ):
             return
         if _decode(fileio.get(path, backend_args=self.backend_args)).dtype != np.uint8:
             msg = (
@@ -292,22 +268,6 @@ class CraniumDataset(BaseSegDataset):
             msg = f'{self.data_prefix["img_path"]} has no patient {", ".join(missing)}'
             raise CraniumError(f'{msg}; it has {", ".join(sorted(there))}')
         return [record for record in data_list if record['patient'] in self.patients]
-
-
-def _record(
-    patient: str,
-    slice: int,
-    hemorrhage_pixels: int,
-    x: float,
-    y: float,
-    angle: float,
-    pixel_mm: float,
-) -> dict[str, Any]:
-    record = dict(patient=patient, slice=slice, hemorrhage=hemorrhage_pixels > 0)
-    record['pixel_mm'] = PIXEL_MM if isnan(pixel_mm) else pixel_mm
-    if isnan(angle):
-        return record
-    return record | dict(head_center=None if isnan(x) else (x, y), head_angle=angle)
 
 
 def _decode(content: bytes) -> NDArray[Any]:

@@ -54,6 +54,9 @@ class CheckLabels(BaseTransform):
 class LoadMask(LoadAnnotations):
     """mmseg's ``LoadAnnotations``, which can keep what it has read.
 
+    Of a slice without ``seg_map_path`` there is nothing to load: mmseg's inference gives such, and
+    takes no step but ``LoadAnnotations`` itself out of a test pipeline.
+
     Decoding a mask takes longer than all else that is done to it. Of a kept mask only the box
     around what is not background stays in memory, a few kB.
 
@@ -67,6 +70,13 @@ class LoadMask(LoadAnnotations):
         super().__init__(imdecode_backend=imdecode_backend, **kwargs)
         self.cache = cache
         self._masks: dict[str, tuple[tuple[int, ...], Box, NDArray[np.uint8]]] = {}
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Load the mask, if there is one."""
+        if 'seg_map_path' not in results:
+            return results
+        found: dict[str, Any] = super().transform(results)
+        return found
 
     def read(self, path: str) -> NDArray[np.uint8]:
         """Read a mask file, (H, W)."""

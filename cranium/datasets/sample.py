@@ -24,7 +24,7 @@ class Sample(TypedDict, total=False):
     """
 
     # By CraniumDataset:
-    img_path: str  # for LoadScan
+    img_path: str  # for LoadScan; None of an array, by mmseg
     seg_map_path: str  # for LoadMask
     patient: str
     slice: int  # its number; for LoadScan and PasteHemorrhage, as is `scan`
@@ -37,7 +37,8 @@ class Sample(TypedDict, total=False):
     head_angle: float  # degrees, clockwise
     # By ProgressiveResizing, for LoadScan and AlignHead:
     coarsening: int  # whole factor by which pixels are larger than the config says
-    # By LoadScan; transforms after it change `img`, and AlignHead `img_shape`:
+    # By LoadScan, which drops what mmseg's loaders put here but for an array without a path;
+    # transforms after it change `img`, and AlignHead `img_shape`:
     img: NDArray[Any]  # (H, W, C) int16 HU: the slice stack as soft tissue, clipped, the lowest
     # neighbour first, then the slice itself over its whole range. By DistortHU float32, by WindowCT
     # the views that the network sees, float32 from 0 to 255

@@ -14,6 +14,7 @@ from cranium.scans.pictures import read_pixels, to_hu
 from cranium.slices import PIXEL_MM
 from cranium.views import ShrunkSlice, scan_angle, stack_planes
 
+from .records import find_record
 from .sample import Sample, SliceFiles, neighbors
 
 PREPARE = 'cranium prepare --window hu'
@@ -28,9 +29,12 @@ class LoadScan(BaseTransform):
     brain and bone would be that of blood. After it comes the slice itself over its whole range.
 
     Writes ``img``, ``img_pixel_mm``, ``shrink``, ``ori_shape`` and ``img_shape`` (see ``Sample``),
-    and ``pixel_mm``, ``head_center`` and ``head_angle`` unless the manifest has told them. A slice
-    that comes without ``scan`` stands for its own neighbours, as does one that comes as an array
-    of HU, (H, W), in ``img``.
+    and ``pixel_mm``, ``head_center`` and ``head_angle`` unless the manifest has told them.
+
+    Slices come from a data set, or from mmseg's inference: by path alone, and then all that lies
+    beside it in a prepared tree is found (see :func:`~cranium.datasets.records.find_record`), or as
+    an array of HU, (H, W), in ``img``. A slice of which nothing is known stands for its own
+    neighbours.
 
     Args:
         neighbors (int): Slices on each side; see :func:`~cranium.datasets.sample.neighbors`.
@@ -57,6 +61,10 @@ class LoadScan(BaseTransform):
             CraniumError: A slice is not stored in HU, or neighbours differ in size.
         """
         factor = self.shrink * results.get('coarsening', 1)
+        if 'scan' not in results and (path := results.get('img_path')):
+            results = {**find_record(path), **results}
+            for kept in (self._slices, self._angles):
+                kept.pop((path, factor), None)  # the file may be another by now
         stack, scan = self._load_stack(results, factor)
         this = stack[self.neighbors]
         results['img'] = stack_planes(stack)
@@ -77,10 +85,11 @@ class LoadScan(BaseTransform):
         self, results: Sample, factor: int
     ) -> tuple[list[ShrunkSlice], Mapping[int, SliceFiles]]:
         """The slice and its neighbours, the lowest first, and the scan, {} for an array."""
-        if 'img' in results:
+        path = results.get('img_path')
+        if path is None:
             lone = ShrunkSlice.of(_check_hu(results['img']), factor)
             return [lone] * (2 * self.neighbors + 1), {}
-        path, number = results['img_path'], results.get('slice', 0)
+        number = results.get('slice', 0)
         scan = results.get('scan') or {number: SliceFiles(path, None)}
         files = neighbors(scan, number, self.neighbors)
         stack = [self._read(file.image, factor) for file in files]
@@ -120,9 +129,15 @@ def _read_hu(path: str) -> NDArray[np.int16]:
 
 
 def _check_hu(image: NDArray[Any]) -> NDArray[np.int16]:
-    """Take an array of HU as it is, rounded to whole ones."""
+    """Take an array of HU as it is, rounded to whole ones; of uint16 as a tree stores it."""
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[..., 0]
     if image.ndim != 2 or image.dtype == np.uint8:
         msg = f'an image has the shape {image.shape} and type {image.dtype}; expected HU, (H, W)'
         raise CraniumError(msg)
+    if image.dtype.kind == 'f' and np.isnan(image).any():
+        raise CraniumError('an image holds nan; put -1000, air, in its place')
+    if image.dtype == np.uint16:
+        return to_hu(image)
     limits = np.iinfo(np.int16)
     return np.asarray(np.clip(np.rint(image), limits.min, limits.max), np.int16)

@@ -3,7 +3,9 @@
 Import it before ``mmseg.models``; ``cranium.register`` and so every config of the project does.
 """
 
-from . import cpu_distributed, mmcv_ops, safe_checkpoints
+from cranium import mmcv_ops
+
+from . import cpu_distributed, safe_checkpoints
 
 mmcv_ops.install_stand_in()
 safe_checkpoints.allow_mmengine_checkpoints()

@@ -1,34 +1,15 @@
-"""What options of mim turn on in our configs: TensorBoard, bfloat16 on a CPU; and not ``--tta``."""
+"""What options of mim turn on in our configs: bfloat16 on a CPU; and not ``--tta``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from mmengine.optim import OptimWrapper
-from mmseg.registry import MODELS, OPTIM_WRAPPERS, VISUALIZERS
-from mmseg.visualization import SegLocalVisualizer
+from mmseg.registry import MODELS, OPTIM_WRAPPERS
 from torch import nn
 
 from cranium.errors import CraniumError
-
-
-@VISUALIZERS.register_module()
-class CraniumVisualizer(SegLocalVisualizer):
-    """mmseg's visualizer, to which ``--cfg-options visualizer.tensorboard=True`` adds TensorBoard.
-
-    mim cannot add to the list of backends.
-    """
-
-    def __init__(
-        self,
-        name: str = 'visualizer',
-        vis_backends: Sequence[dict[str, Any]] | None = None,
-        tensorboard: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        added = [dict(type='TensorboardVisBackend')] if tensorboard else []
-        super().__init__(name, vis_backends=[*(vis_backends or []), *added] or None, **kwargs)
 
 
 def computes_bfloat16() -> bool:

@@ -89,9 +89,14 @@ def _write(
 
 def prediction_panel(name: str, image: NDArray[np.uint8], truth: Mask, prediction: Mask) -> Panel:
     """Make the panel of a predicted slice, its Dice in the caption."""
+    caption = f'{name}  {dice_in_words(truth, prediction)}'
+    return Panel(image, caption, {TRUTH: truth, PREDICTION: prediction})
+
+
+def dice_in_words(truth: Mask, prediction: Mask) -> str:
+    """Say how far two masks agree, as in ``Dice 0.74``."""
     pixels = int(truth.sum() + prediction.sum())
-    dice = f'Dice {2 * (truth & prediction).sum() / pixels:.2f}' if pixels else 'no hemorrhage'
-    return Panel(image, f'{name}  {dice}', {TRUTH: truth, PREDICTION: prediction})
+    return f'Dice {2 * (truth & prediction).sum() / pixels:.2f}' if pixels else 'no hemorrhage'
 
 
 def read_panels(predictions: Path, images: Path, masks: Path, count: int) -> list[Panel]:

@@ -53,9 +53,11 @@ def overlay(image: NDArray[np.uint8], masks: Mapping[str, Mask], side: int) -> I
         side (int): Longest side of the picture in pixels.
     """
     picture = resize(image, side).convert('RGB')
-    for kind, mask in masks.items():
-        layer = outline_layer(mask, kind, picture.size)
-        picture.paste(layer, mask=layer.getchannel('A'))
+    layers = [outline_layer(mask, kind, picture.size) for kind, mask in masks.items()]
+    for line in (False, True):  # no fill over another's line
+        for layer in layers:
+            alpha = layer.getchannel('A')
+            picture.paste(layer, mask=alpha.point(lambda a: a * ((a == 255) == line)))
     return picture
 
 

@@ -78,6 +78,11 @@ def test_where_both_coincide_the_truth_shows_around_the_prediction():
         assert np.abs(difference).max(axis=-1).min() > 8
 
 
+def test_no_fill_lies_over_a_line():
+    picture = overlay(GRAY, {TRUTH: square(16, 8), PREDICTION: square(8, 32)}, side=64)
+    assert np.array_equal(where(picture, TRUTH), outline(square(16, 8), 2))
+
+
 @pytest.mark.parametrize(('size', 'width'), [((256, 768), 2), ((769, 256), 4)])
 def test_lines_grow_with_the_picture(size, width):
     mask = np.zeros(size[::-1], bool)

@@ -34,7 +34,15 @@ train_load = [
 ]
 train_pipeline = [paste, dict(**align, **augment), distort, window, pack]
 # The mask after AlignHead: predictions are compared with it on its own grid.
-test_pipeline = [load_scan, align, window, dict(type='LoadMask'), pack]
+test_pipeline = [
+    # mmseg's inference looks for this step, and puts a loader of arrays in its place.
+    dict(type='LoadImageFromFile', color_type='unchanged'),
+    load_scan,
+    align,
+    window,
+    dict(type='LoadMask'),
+    pack,
+]
 train_dataloader = dict(
     batch_size=8,
     num_workers=1,

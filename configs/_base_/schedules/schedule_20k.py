@@ -5,6 +5,6 @@ _base_ = 'mmseg::_base_/schedules/schedule_20k.py'
 train_cfg = dict(type='ResumableTrainLoop')
 default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=2, save_best='patient/authors_dice', rule='greater'),
-    # With `mim test --show-dir` draw every slice, not those of each fiftieth batch.
-    visualization=dict(interval=1),
+    # What `mim test --show-dir` draws.
+    visualization=dict(_delete_=True, type='DrawSlicesHook'),
 )

@@ -1,4 +1,4 @@
-"""Gap 1: ``mmseg.models`` imports compiled mmcv operators that UNet-FCN never calls.
+"""Compiled mmcv operators, which ``mmseg.models`` imports and UNet-FCN never calls.
 
 Needed by: mmcv-lite with mmsegmentation <= 1.2.2. Where full mmcv (or onedl-mmcv) is installed
 nothing happens. Delete when ``import mmseg.models`` succeeds on mmcv-lite.

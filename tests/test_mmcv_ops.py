@@ -3,7 +3,7 @@ import sys
 import pytest
 from mmengine.utils.dl_utils import mmcv_full_available
 
-from cranium.engine import mmcv_ops
+from cranium import mmcv_ops
 from tests.conftest import run_command
 
 lite = pytest.mark.skipif(mmcv_full_available(), reason='full mmcv is installed')
@@ -11,14 +11,22 @@ lite = pytest.mark.skipif(mmcv_full_available(), reason='full mmcv is installed'
 
 @lite
 def test_the_gap_is_still_there():
-    """Once this fails, engine/mmcv_ops.py can be deleted."""
-    output = run_command('python', '-c', 'import mmseg.models', status=1)
+    """Once this fails, mmcv_ops.py can be deleted."""
+    code = 'import cranium, sys; sys.meta_path.pop(0); import mmseg.models'
+    output = run_command('python', '-c', code, status=1)
     assert "No module named 'mmcv._ext'" in output
 
 
 @lite
-def test_mmseg_models_import_after_the_data_set():
-    run_command('python', '-c', 'import cranium.datasets, mmseg.models')
+@pytest.mark.parametrize('first', ['import cranium', 'import mmseg, cranium'])
+def test_mmseg_is_imported_beside_it(first):
+    run_command('python', '-c', f'{first}; from mmseg.apis import init_model')
+
+
+def test_importing_it_costs_next_to_nothing():
+    code = 'import sys; before = {*sys.modules}; import cranium; print(*{*sys.modules} - before)'
+    added = {name for name in run_command('python', '-S', '-c', code).split()}
+    assert added == {'cranium', 'cranium.openmmlab', 'cranium.version'}
 
 
 @lite
