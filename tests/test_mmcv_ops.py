@@ -12,7 +12,11 @@ lite = pytest.mark.skipif(mmcv_full_available(), reason='full mmcv is installed'
 @lite
 def test_the_gap_is_still_there():
     """Once this fails, mmcv_ops.py can be deleted."""
-    code = 'import cranium, sys; sys.meta_path.pop(0); import mmseg.models'
+    code = """
+import sys, cranium
+sys.meta_path = [finder for finder in sys.meta_path if getattr(finder, 'module', '') != 'mmseg']
+import mmseg.models
+"""
     output = run_command('python', '-c', code, status=1)
     assert "No module named 'mmcv._ext'" in output
 
@@ -24,9 +28,9 @@ def test_mmseg_is_imported_beside_it(first):
 
 
 def test_importing_it_costs_next_to_nothing():
-    code = 'import sys; before = {*sys.modules}; import cranium; print(*{*sys.modules} - before)'
-    added = {name for name in run_command('python', '-S', '-c', code).split()}
-    assert added == {'cranium', 'cranium.openmmlab', 'cranium.version'}
+    code = 'import sys, cranium; print(*{name.partition(".")[0] for name in sys.modules})'
+    imported = {*run_command('python', '-c', code).split()}
+    assert not imported & {'mmcv', 'mmengine', 'mmseg', 'numpy', 'torch'}
 
 
 @lite

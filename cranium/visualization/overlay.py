@@ -56,8 +56,9 @@ def overlay(image: NDArray[np.uint8], masks: Mapping[str, Mask], side: int) -> I
     layers = [outline_layer(mask, kind, picture.size) for kind, mask in masks.items()]
     for line in (False, True):  # no fill over another's line
         for layer in layers:
-            alpha = layer.getchannel('A')
-            picture.paste(layer, mask=alpha.point(lambda a: a * ((a == 255) == line)))
+            opacity = np.asarray(layer.getchannel('A'))
+            part = opacity * ((opacity == 255) == line)
+            picture.paste(layer, mask=Image.fromarray(part))
     return picture
 
 

@@ -154,7 +154,15 @@ def test_a_pipeline_for_gray_values_refuses_hu(tree, color_type):
         build(tree, pipeline=pipeline)
     with pytest.raises(CraniumError, match=f'{file} holds .*--window brain --overwrite'):
         build(tree, pipeline=pipeline[1:], load=pipeline[:1])
-    build(tree, pipeline=[dict(type='LoadScan')])
+    unchanged = dict(type='LoadImageFromFile', color_type='unchanged')
+    build(tree, pipeline=[unchanged, dict(type='LoadScan')])
+
+
+def test_a_test_without_masks(tree):
+    shutil.rmtree(tree / 'masks/train')
+    match = 'masks/train is not a folder; .* slices that have none: `cranium predict`'
+    with pytest.raises(FileNotFoundError, match=match):
+        build(tree)
 
 
 @pytest.fixture

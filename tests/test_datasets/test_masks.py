@@ -41,3 +41,9 @@ def test_without_cache_it_is_read_each_time(path):
     load(transform, path)
     cv2.imwrite(path, np.full((6, 8), 1, np.uint8))
     assert load(transform, path).all()
+
+
+def test_of_a_slice_without_a_mask_there_is_nothing_to_load():
+    """As mmseg's inference gives it."""
+    results = dict(img=np.zeros((6, 8)))
+    assert LoadMask()(dict(results)).keys() == results.keys()

@@ -123,8 +123,22 @@ def test_no_head(tmp_path):
     assert (results['head_center'], results['head_angle']) == ((64.5, 64.5), 0)
 
 
-def test_a_slice_alone_is_its_own_neighbour(scan):
-    assert corners(LoadScan()(dict(img_path=scan[2].image))) == [20, 20, 20, 20]
+def test_a_path_alone_finds_the_slices_beside_it(scan, tmp_path):
+    assert corners(LoadScan()(dict(img_path=scan[2].image))) == [10, 20, 30, 20]
+    file = write(tmp_path / 'slice.png', decode_hu(read_pixels(scan[2].image))).image
+    assert corners(LoadScan()(dict(img_path=file))) == [20, 20, 20, 20]
+
+
+def test_a_path_alone_is_read_each_time(tmp_path):
+    """Somebody writes slice after slice to one file."""
+    transform, path = LoadScan(shrink=1), tmp_path / 'slice.png'
+    for angle, value in ((9, 10), (-9, 20)):
+        hu = cv2.resize(hu_head(angle), (130, 130))
+        hu[:20, :20] = value
+        # As after mmseg's LoadImageFromFile, of which nothing is wanted.
+        results = transform(dict(img_path=write(path, hu).image, img=np.zeros((9, 9), np.uint8)))
+        assert corners(results) == [value] * 4
+        assert results['head_angle'] == pytest.approx(angle, abs=2)
 
 
 def test_coarse_slices_are_shrunk_more(scan):
@@ -185,14 +199,28 @@ def test_other_images_are_not_in_hu(tmp_path, image, seen):
 @pytest.mark.parametrize('kind', [np.int16, np.float32])
 def test_an_array_of_hu_is_the_same_as_its_file(scan, kind):
     hu = decode_hu(cv2.imread(scan[2].image, cv2.IMREAD_UNCHANGED)).astype(kind)
-    results, expected = LoadScan()(dict(img=hu)), LoadScan()(dict(img_path=scan[2].image))
-    for key, value in expected.items():
-        assert np.array_equal(results.get(key), value) or key == 'img_path'
+    one = {1: scan[2]}
+    expected = LoadScan()(sample(one, 1))
+    for array in (hu, hu[..., None]):
+        results = LoadScan()(dict(img=array, img_path=None))  # as after LoadImageFromNDArray
+        for key in expected.keys() - {'img_path', 'slice', 'scan'}:
+            assert np.array_equal(results[key], expected[key]), key
 
 
 def test_an_array_of_halves_is_rounded_and_kept_in_range():
     results = LoadScan(shrink=1)(dict(img=np.array([[20.7, -1e6, 1e6]])))
     assert results['img'][0, :, -1].tolist() == [21, -32768, 32767]
+
+
+def test_an_array_as_a_tree_stores_it(scan):
+    stored = read_pixels(scan[2].image)
+    results = LoadScan(shrink=1)(dict(img=stored))
+    assert np.array_equal(results['img'][..., -1], decode_hu(stored))
+
+
+def test_an_array_with_a_hole():
+    with pytest.raises(CraniumError, match='holds nan; put -1000, air, in its place'):
+        LoadScan()(dict(img=np.full((64, 64), np.nan)))
 
 
 @pytest.mark.parametrize('image', [GRAY, np.zeros((64, 64, 3), np.int16)])
