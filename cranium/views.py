@@ -65,8 +65,15 @@ class ShrunkSlice:
 
     @property
     def gray(self) -> NDArray[Any]:
-        """(H, W) uint8, the mean of brain and bone window."""
-        return cv2.addWeighted(BRAIN.to_gray(self.soft), 0.5, BONE.to_gray(self.range), 0.5, 0)
+        """(H, W) uint8, the mean of brain and bone window.
+
+        Of a slice that only a brain window has shown, that alone: in the bone window its air would
+        not be black.
+        """
+        brain = BRAIN.to_gray(self.soft)
+        if self.range.max() <= BRAIN.high:
+            return brain
+        return cv2.addWeighted(brain, 0.5, BONE.to_gray(self.range), 0.5, 0)
 
 
 def scan_angle(count: int, read: Callable[[int], ShrunkSlice]) -> float:

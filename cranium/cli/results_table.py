@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from cranium.errors import CraniumError
+
 EXAMPLE = 'Example: cranium results-table work_dirs/A work_dirs/B'
 
 
@@ -41,7 +43,10 @@ def command(runs: tuple[str, ...], check: Path | None, ablation: bool) -> int:
         click.echo(results_table.format_results(found))
     rows = [results_table.row_of(run) for run in found]
     if check:
-        rows += results_table.read_rows(check.read_text(encoding='utf-8').splitlines())
+        read = results_table.read_rows(check.read_text(encoding='utf-8').splitlines())
+        if not read:
+            raise CraniumError(f'{check}: no table with a row of numbers for mIoU and mDice')
+        rows += read
     contradictions = [text for row in rows if (text := results_table.contradiction(row))]
     for text in contradictions:
         click.echo(text, err=True)

@@ -131,8 +131,8 @@ def read_rows(lines: Iterable[str]) -> list[Row]:
         cells = [cell.strip() for cell in line.strip().strip('|').split('|')]
         if not line.strip().startswith('|'):
             header = ()
-        elif 'mIoU' in cells and 'mDice' in cells:
-            header = cells
+        elif {'mIoU', 'mDice'} <= set(names := [cell.removesuffix(' (%)') for cell in cells]):
+            header = names
         elif header and len(cells) == len(header):
             row = dict(zip(header, cells))
             means = [_NUMBER.fullmatch(row.pop(name)) for name in ('mIoU', 'mDice')]

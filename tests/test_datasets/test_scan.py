@@ -102,6 +102,14 @@ def test_the_angle_is_that_of_the_mean_of_brain_and_bone_window(tmp_path, monkey
     assert seen[0][0] == pytest.approx([0, 74.7, 101.2, 191.2, 255], abs=1)
 
 
+def test_without_a_bone_window_the_angle_is_that_of_the_brain_window(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr('cranium.views.head_angle', lambda s: seen.extend(s) or 7.0)
+    files = write(tmp_path / '049_001.png', np.array([[-20, 16, 40, 100]], np.int16))
+    load({1: files}, 1, shrink=1)
+    assert seen[0][0] == pytest.approx([0, 76.5, 127.5, 255], abs=0.6)
+
+
 def test_the_pose_of_the_manifest_is_taken(scan, reads):
     results = LoadScan()(sample(scan, 2, head_center=(3.0, 4.0), head_angle=5.0))
     assert (results['head_center'], results['head_angle']) == ((3, 4), 5)

@@ -4,6 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from cranium.cli.results_table import command
+from cranium.errors import CraniumError
+from tests.conftest import ROOT
 from tests.test_evaluation.test_results_table import PREDECESSOR
 
 from .commands import invoke
@@ -39,6 +41,20 @@ def test_check_names_the_impossible_rows(tmp_path):
         '0.001',
         '0.0001',
     ]
+
+
+def test_the_project_s_own_table():
+    result = CliRunner().invoke(
+        command, ['--check', str(ROOT / 'README.md')], standalone_mode=False
+    )
+    assert '5 rows checked, 2 contradict themselves' in result.stdout and result.return_value == 1
+
+
+def test_a_file_without_such_a_table(tmp_path):
+    (tmp_path / 'x.md').write_text('| mIoU | mDice |\n|--|--|\n| good | - |\n')
+    result = CliRunner().invoke(command, ['--check', str(tmp_path / 'x.md')])
+    assert isinstance(result.exception, CraniumError)
+    assert 'x.md: no table with a row of numbers for mIoU and mDice' in str(result.exception)
 
 
 @pytest.mark.parametrize(
