@@ -1,5 +1,6 @@
 """``cranium demo``."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -19,7 +20,11 @@ from cranium.cli._options import PATH
 @click.option('--checkpoint', type=PATH, help='Weights, .pth or .onnx; default: the pretrained.')
 @click.option('--config', type=PATH, help="The checkpoint's config; default: the one it holds.")
 @click.option('--device', default='auto', show_default=True, help='cpu, cuda, cuda:1, mps.')
-@click.option('--no-browser', is_flag=True, help='Only say the address.')
+@click.option(
+    '--no-browser',
+    is_flag=True,
+    help='Only say the address.',
+)
 def command(
     port: int, checkpoint: Path | None, config: Path | None, device: str, no_browser: bool
 ) -> None:
@@ -33,7 +38,7 @@ def command(
 
     from cranium.errors import CraniumError
 
-    for needed in ('starlette', 'uvicorn', 'python_multipart'):
+    for needed in ('starlette', 'uvicorn'):
         try:
             importlib.import_module(needed)
         except ModuleNotFoundError:
@@ -44,5 +49,7 @@ def command(
     from cranium.inference.segmenter import Segmenter
 
     segmenter = Segmenter.from_pretrained(checkpoint, config, device)
-    browser = not no_browser and sys.stdout.isatty()
+    # Without a screen, Python would open a browser of text in the terminal.
+    screen = sys.platform == 'darwin' or {'DISPLAY', 'WAYLAND_DISPLAY'} & {*os.environ}
+    browser = bool(screen) and sys.stdout.isatty() and not no_browser
     serve(make_app(segmenter.segment_scan, segmenter.network), port, browser)

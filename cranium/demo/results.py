@@ -1,21 +1,35 @@
 """The results of a scan as files in a folder, and as figures for the page."""
 
+import io
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cranium.errors import CraniumError
+from cranium.inference import output, writers
 from cranium.inference.segmentation import Segmentation
 from cranium.inference.spec import NetworkSpec
 from cranium.scans.scan import Scan
 
 _SLICES = 'slices.npy'
+_TABLES = ('lesions.csv', 'slices.csv')
+_LABELS = {
+    writers.MASK: 'Mask, PNG',
+    writers.NIFTI: 'Mask, NIfTI',
+    writers.DICOM_SEG: 'Mask, DICOM SEG',
+    writers.PROBABILITY: 'Probability',
+    'lesions.csv': 'Table of the lesions, CSV',
+    'slices.csv': 'Table of the slices, CSV',
+}
 _VOXEL = np.dtype([('hu', '<i2'), ('mask', 'u1'), ('probability', 'u1')])
 
 
-def write(found: Segmentation, folder: Path, network: NetworkSpec) -> dict[str, Any]:
-    """Write what the page may ask for later, so that nothing of a scan stays in memory.
+def show(found: Segmentation, folder: Path, network: NetworkSpec) -> dict[str, Any]:
+    """Write what the page draws, so that nothing of a scan stays in memory.
 
     Args:
         found (Segmentation): Of the scan.
@@ -23,17 +37,37 @@ def write(found: Segmentation, folder: Path, network: NetworkSpec) -> dict[str, 
         network (NetworkSpec): That found it.
 
     Returns:
-        dict: What the page shows of it, fit for JSON.
+        dict: What the page says of it, fit for JSON.
     """
     _write_slices(found, folder / _SLICES)
     return _figures(found) | {'threshold': network.scan_threshold.threshold, 'files': []}
+
+
+def save(
+    found: Segmentation, folder: Path, network: NetworkSpec
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Write what a user may save, as far as the scan allows it; it may take longer than finding it.
+
+    Args:
+        found (Segmentation): Of the scan.
+        folder (Path): For its files.
+        network (NetworkSpec): That found it.
+
+    Returns:
+        tuple: Name, label and size of each file; and in a line each, what the scan does not allow.
+    """
+    files, refused = _files(found, network.name)
+    for file in files:
+        (folder / file.name).write_bytes(file.content)
+    sizes = [{'name': f.name, 'label': f.label, 'bytes': len(f.content)} for f in files]
+    return sizes, refused
 
 
 def read_slice(folder: Path, number: int) -> bytes:
     """Read a slice as the page draws it.
 
     Args:
-        folder (Path): That :func:`write` has filled.
+        folder (Path): That :func:`show` has filled.
         number (int): From 0.
 
     Returns:
@@ -48,6 +82,50 @@ def read_slice(folder: Path, number: int) -> bytes:
         raise IndexError(number)
     plane = slices[number]
     return b''.join(plane[name].tobytes() for name in _VOXEL.names or ())
+
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    label: str
+    content: bytes
+
+
+def _files(found: Segmentation, network: str) -> tuple[list[_File], list[str]]:
+    """Make what a user may save, as far as the scan allows it; and say what it does not allow."""
+    name, origin = found.scan.name, writers.Origin(network)
+    files, refused = [], []
+    for format in _formats(found.scan):
+        try:
+            content = writers.save(found, format, origin)
+        except CraniumError as error:
+            refused.append(f'{_LABELS[format]}: {error}')
+            continue
+        files.append(_one_file(f'{name}_{format}', _LABELS[format], content))
+    record = output.describe(found, writers.slice_names(found))
+    tables = output.make_tables([record | {'status': output.DONE, 'refused': {}}])
+    files += [_File(f'{name}_{table}', _LABELS[table], tables[table]) for table in _TABLES]
+    return files, refused
+
+
+def _formats(scan: Scan) -> tuple[str, ...]:
+    if writers.is_picture(scan):
+        return writers.MASK, writers.PROBABILITY
+    if writers.is_nifti(scan):
+        return writers.NIFTI, writers.PROBABILITY
+    return writers.DICOM_SEG, writers.NIFTI, writers.PROBABILITY
+
+
+def _one_file(stem: str, label: str, content: writers.Files) -> _File:
+    """Pack several files into a zip; a single one stays as it is."""
+    if len(content) == 1:
+        ((name, only),) = content.items()
+        return _File(f'{stem}{name[name.index(".") :]}', label, only)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w') as archive:  # they are compressed as they are
+        for name, part in content.items():
+            archive.writestr(name, part)
+    return _File(f'{stem}.zip', label, buffer.getvalue())
 
 
 def _write_slices(found: Segmentation, file: Path) -> None:
@@ -68,8 +146,8 @@ def _figures(found: Segmentation) -> dict[str, Any]:
         'hemorrhage': found.hemorrhage,
         'score': found.score,
         'volume_ml': found.volume_ml,
-        'no_volume': _why_no_volume(scan),
         'remarks': list(found.remarks),
+        'no_volume': _why_no_volume(scan),
         'slices': [
             {
                 'hemorrhage': item.hemorrhage,

@@ -6,9 +6,7 @@ checked, against DNS rebinding), and nothing on the page can reach another origi
 """
 
 import asyncio
-import re
-import shutil
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
@@ -19,19 +17,20 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders, UploadFile
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cranium.demo import results
+from cranium.demo.parcel import Parcel
 from cranium.demo.samples import ATTRIBUTION, list_samples, read_sample, thumbnail
-from cranium.demo.sessions import DONE, Entry, Limits, Refused, Session, Sessions
+from cranium.demo.sessions import DONE, WRITING, Entry, Limits, Refused, Session, Sessions
 from cranium.demo.worker import Segment, Worker
 from cranium.inference.spec import NetworkSpec
 from cranium.version import __version__
@@ -50,9 +49,6 @@ HEADERS = {
     'Referrer-Policy': 'no-referrer',
     'X-Content-Type-Options': 'nosniff',
 }
-
-_LONGEST_NAME = 100  # characters; file systems allow 255 bytes
-_DEEPEST = 6  # folders of an upload
 
 
 def make_app(segment: Segment, network: NetworkSpec, limits: Limits | None = None) -> Starlette:
@@ -99,7 +95,7 @@ class Demo:
         """Hold the folder and the thread; forget pages that were left."""
         with TemporaryDirectory(prefix='cranium-demo-', ignore_cleanup_errors=True) as folder:
             self.sessions = Sessions(Path(folder), self.limits)
-            self.worker = Worker(self.segment, self.network, self.limits.scans)
+            self.worker = Worker(self.segment, self.network, self.limits)
             self.worker.start()
             watch = asyncio.create_task(self._watch())
             try:
@@ -147,24 +143,25 @@ class Demo:
 
     async def upload(self, request: Request) -> Response:
         """Take the files of an upload; what is in them is found out by the worker."""
-        session, limits = self._session(request), self.limits
-        body = _limited(request, limits.upload_bytes)
-        async with body.form(max_files=limits.files, max_fields=0) as form:
-            files = [item for _, item in form.multi_items() if isinstance(item, UploadFile)]
-            if not files:
-                raise Refused(400, 'no file in this upload; choose one')
-            paths = list(unique(safe_path(file.filename or '') for file in files))
-            name = paths[0].parts[0]
-            if more := len({path.parts[0] for path in paths}) - 1:
-                name += f' and {more} more'
-            (entry,) = session.add(name, limit=limits.scans)
-            folder = entry.folder / 'upload'
-            try:
-                await run_in_threadpool(_save, files, [folder / path for path in paths])
-            except OSError as error:  # such as a full disk
+        session = self._session(request)
+        parcel = Parcel(request.stream(), self.limits)
+        entry = None
+        try:
+            await parcel.open()
+            names = dict.fromkeys(path.parts[0] for path in parcel.paths)
+            more = f' and {len(names) - 1} more' if len(names) > 1 else ''
+            (entry,) = session.add(f'{next(iter(names))}{more}', limit=self.limits.scans)
+            folder = entry.folder / 'scan'
+            folder.mkdir()
+            await parcel.save(folder)
+        except (Refused, OSError, ClientDisconnect) as error:
+            if entry is not None:
                 session.drop(entry)
-                msg = f'the upload cannot be stored ({error.strerror}); make room and try again'
-                raise Refused(507, msg) from None
+            if isinstance(error, Refused):
+                raise
+            reason = error.strerror if isinstance(error, OSError) else 'it broke off'
+            msg = f'the upload cannot be stored ({reason}); make room and try again'
+            raise Refused(507, msg) from None
         self.worker.upload(session, entry, folder)
         return JSONResponse({'scan': entry.number}, 202)
 
@@ -177,7 +174,8 @@ class Demo:
 
     async def scan(self, request: Request) -> Response:
         """What was found in a scan."""
-        return JSONResponse(self._done(request).findings)
+        _, findings = self._entry(request)
+        return JSONResponse(findings)
 
     async def remove(self, request: Request) -> Response:
         """Take a scan from the list."""
@@ -187,7 +185,7 @@ class Demo:
 
     async def slice(self, request: Request) -> Response:
         """A slice with mask and probability; see :func:`cranium.demo.results.read_slice`."""
-        entry, number = self._done(request), request.path_params['slice']
+        (entry, _), number = self._entry(request), request.path_params['slice']
         try:
             content = await run_in_threadpool(results.read_slice, entry.folder, number)
         except IndexError:
@@ -196,8 +194,8 @@ class Demo:
 
     async def file(self, request: Request) -> Response:
         """A result to save."""
-        entry, name = self._done(request), request.path_params['name']
-        known = [file['name'] for file in (entry.findings or {})['files']]
+        (entry, findings), name = self._entry(request), request.path_params['name']
+        known = [file['name'] for file in findings['files']]
         if name not in known:
             raise Refused(404, f'{entry.name} has no {name}; choose from {", ".join(known)}')
         return FileResponse(entry.folder / name, filename=name)
@@ -205,11 +203,12 @@ class Demo:
     def _session(self, request: Request) -> Session:
         return self.sessions.find(request.path_params['session'])
 
-    def _done(self, request: Request) -> Entry:
+    def _entry(self, request: Request) -> tuple[Entry, dict[str, Any]]:
+        """Return a scan, and what was found in it."""
         entry = self._session(request).find(request.path_params['scan'])
-        if entry.state != DONE:
+        if entry.findings is None or entry.state not in (WRITING, DONE):
             raise Refused(409, f'{entry.name} is {entry.state}; wait until it is done')
-        return entry
+        return entry, entry.findings
 
     def _sample(self, request: Request) -> str:
         patient: str = request.path_params['patient']
@@ -244,64 +243,6 @@ class _Guard:
                 await refused(scope, receive, send_with_headers)
                 return
         await self.app(scope, receive, send_with_headers)
-
-
-def safe_path(name: str) -> Path:
-    r"""Make what a browser calls a file a path that stays in its folder.
-
-    Args:
-        name (str): A name, or a path of an uploaded folder.
-
-    Examples:
-        >>> str(safe_path('head/IM 1.dcm')), str(safe_path('../../etc/passwd'))
-        ('head/IM 1.dcm', 'etc/passwd')
-        >>> str(safe_path('C:\\x\\..\\a<b>.png')), str(safe_path('/..'))
-        ('C_/x/a_b_.png', 'file')
-    """
-    parts = [part for part in re.split(r'[/\\]', name) if part.strip('. ')]
-    kept = [re.sub(r'[^\w .()+-]', '_', part)[-_LONGEST_NAME:] for part in parts[-_DEEPEST:]]
-    return Path(*kept or ['file'])
-
-
-def unique(paths: Iterable[Path]) -> Iterable[Path]:
-    """Give a number to every path that was there before, in letters of either case."""
-    seen: set[str] = set()
-    for path in paths:
-        number, free = 1, path
-        while str(free).lower() in seen:
-            number += 1
-            free = path.with_name(f'{number}_{path.name}')
-        seen.add(str(free).lower())
-        yield free
-
-
-def _save(files: Sequence[UploadFile], paths: Sequence[Path]) -> None:
-    for file, path in zip(files, paths):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open('xb') as out:
-            shutil.copyfileobj(file.file, out, 2**20)
-
-
-def _limited(request: Request, most: int) -> Request:
-    """Refuse a body that is too long: at once if it says so, else when it is.
-
-    Raises:
-        Refused: It says that it is.
-    """
-    refused = Refused(413, f'this upload is larger than {most / 2**20:g} MB; take fewer files')
-    if int(request.headers.get('content-length', 0)) > most:
-        raise refused
-    received = 0
-
-    async def receive() -> Message:
-        nonlocal received
-        message = await request.receive()
-        received += len(message.get('body', b''))
-        if received > most:
-            raise refused
-        return message
-
-    return Request(request.scope, receive)
 
 
 async def _refuse(request: Request, error: Any) -> Response:

@@ -15,7 +15,7 @@ WAITING, LOOKING, READING, SEGMENTING, WRITING, DONE, FAILED = (
     'looking',  # for scans in an upload
     'reading',
     'segmenting',
-    'writing',
+    'writing',  # files to save; what was found is there
     'done',
     'failed',
 )
@@ -27,6 +27,7 @@ class Limits:
 
     Args:
         upload_bytes (int): All files of an upload together. Defaults to 1 GiB.
+        unpacked_bytes (int): What a zip in it unpacks to. Defaults to 4 GiB.
         files (int): Of an upload. Defaults to 3000.
         scans (int): That a page holds at a time, failed ones too. Defaults to 20.
         pages (int): That are open at a time. Defaults to 8.
@@ -35,6 +36,7 @@ class Limits:
     """
 
     upload_bytes: int = 2**30
+    unpacked_bytes: int = 2**32
     files: int = 3000
     scans: int = 20
     pages: int = 8
@@ -66,7 +68,7 @@ class Entry:
         slices (int): 0 until it was read.
         segmented (int): How many of them were segmented.
         message (str): Why it failed.
-        findings (dict, optional): What the page shows of it, once it is done.
+        findings (dict, optional): What the page shows of it, once it was segmented.
         removed (bool): Whether nobody waits for it any longer.
     """
 
@@ -119,8 +121,10 @@ class Session:
             instead (Entry, optional): That is taken from the list. Defaults to None.
 
         Raises:
-            Refused: They would be too many; none is added.
+            Refused: They would be too many, or the page was closed; none is added.
         """
+        if self.closed:
+            raise Refused(410, 'this page was closed; open it again')
         with self._lock:  # the page and the worker add some
             kept = [entry for entry in self.entries if entry is not instead]
             if len(kept) + len(names) > limit:

@@ -17,6 +17,7 @@ from cranium.demo.sessions import (
     SEGMENTING,
     WRITING,
     Entry,
+    Limits,
     Session,
 )
 from cranium.errors import CraniumError
@@ -43,11 +44,11 @@ class Worker:
     Args:
         segment (Callable): Such as ``Segmenter.segment_scan``.
         network (NetworkSpec): That it uses.
-        most_scans (int): That a page may hold.
+        limits (Limits): What a page may ask for.
     """
 
-    def __init__(self, segment: Segment, network: NetworkSpec, most_scans: int) -> None:
-        self.segment, self.network, self.most_scans = segment, network, most_scans
+    def __init__(self, segment: Segment, network: NetworkSpec, limits: Limits) -> None:
+        self.segment, self.network, self.limits = segment, network, limits
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name='segmentation', daemon=True)
 
@@ -102,14 +103,16 @@ class Worker:
 
     def _look(self, folder: Path, session: Session, entry: Entry) -> None:
         entry.state = LOOKING
-        found, faults = find_scans(sorted(folder.iterdir()), entry.folder)
+        found, faults = find_scans(
+            sorted(folder.iterdir()), entry.folder, self.limits.unpacked_bytes
+        )
         if not found and not faults:
             raise CraniumError(f'{entry.name}: no scan; choose DICOM, NIfTI, PNG or JPEG files')
         messages = [fault.message for fault in faults[:MOST_FAULTS]]
         if more := len(faults) - len(messages):
             messages.append(f'{more} more files are no scans either')
         names = [f'{entry.name}: not a scan'] * len(messages) + [scan.name for scan in found]
-        added = session.add(*names, limit=self.most_scans, instead=entry)
+        added = session.add(*names, limit=self.limits.scans, instead=entry)
         for message in messages:
             _fail(session, added.pop(0), message)
         for scan, place in zip(found, added):
@@ -130,8 +133,12 @@ class Worker:
         entry.state = SEGMENTING
         found = self.segment(scan, progress)
         progress()
+        shown = results.show(found, entry.folder, self.network)
+        entry.findings = shown
         entry.state = WRITING
-        entry.findings = results.write(found, entry.folder, self.network)
+        files, refused = results.save(found, entry.folder, self.network)
+        remarks = [*shown['remarks'], *refused]
+        entry.findings = {**shown, 'files': files, 'remarks': remarks}
         entry.state = DONE
 
 

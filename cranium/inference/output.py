@@ -210,8 +210,8 @@ class Output:
             except FileNotFoundError:
                 faults = []
             records = self.records()
-            for name, rows in _rows(records, faults).items():
-                self._replace_ours(name, _table(name, rows), temporary)
+            for name, content in make_tables(records, faults).items():
+                self._replace_ours(name, content, temporary)
             if page is not None:
                 self._replace_ours(PAGE, page(records).encode(), temporary)
         return records
@@ -273,6 +273,13 @@ def describe(found: Segmentation, names: Sequence[str]) -> Record:
         'slices': slices,
         'lesions': lesions,
     }
+
+
+def make_tables(
+    records: Sequence[Record], faults: Sequence[Mapping[str, str]] = ()
+) -> dict[str, bytes]:
+    """Make the CSV files of some records, by name; see :meth:`Output.write_tables`."""
+    return {name: _table(name, rows) for name, rows in _rows(records, faults).items()}
 
 
 def _rows(

@@ -32,8 +32,11 @@ def segment_scan(scan: Scan, progress: Callable[[int], None]) -> Segmentation:
     voxel_ml = None
     if scan.geometry is not None and len(scan.hu) > 1:
         voxel_ml = np.prod(scan.geometry.pixel_mm) * scan.geometry.thickness_mm.mean() / 1000
+    files = scan.files if len(scan.files) == len(scan.hu) else [''] * len(scan.hu)
     slices = tuple(
-        SliceFinding(at + 1, '', None, 1.0 if mask.any() else -1.0, bool(mask.any()), n, None)
+        SliceFinding(
+            at + 1, files[at], None, 1.0 if mask.any() else -1.0, bool(mask.any()), n, None
+        )
         for at, (mask, n) in enumerate(zip(masks, masks.sum((1, 2)).tolist()))
     )
     labels, count = ndimage.label(masks)

@@ -4,6 +4,7 @@ import base64
 import re
 import shutil
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -224,6 +225,19 @@ def test_a_file_is_dropped_anywhere(page, kind):
     )
     page.dispatch_event('footer', 'drop', {'dataTransfer': data})
     page.wait_for_selector('#scans .name:text("dropped")')
+
+
+def test_masks_and_tables_are_saved(page, tmp_path):
+    open_sample(page, '105')
+    links = page.locator('#saves a')
+    links.first.wait_for()
+    for link in links.all():
+        with page.expect_download() as started:
+            link.click()
+        started.value.save_as(tmp_path / started.value.suggested_filename)
+    with zipfile.ZipFile(tmp_path / '105_mask.zip') as archive:
+        assert len(archive.namelist()) == 3
+    assert (tmp_path / '105_lesions.csv').read_text().startswith('scan,lesion,')
 
 
 def test_several_scans_are_listed_opened_and_removed(page):

@@ -89,7 +89,7 @@ def test_it_listens_on_this_machine_only(tmp_path):
         assert listener.getsockname()[0] == '127.0.0.1'
 
 
-@pytest.mark.parametrize('missing', ['starlette', 'uvicorn', 'python_multipart'])
+@pytest.mark.parametrize('missing', ['starlette', 'uvicorn'])
 def test_without_the_extra_it_says_how_to_install_it(monkeypatch, missing):
     for name in [name for name in sys.modules if name.startswith('cranium.demo')]:
         monkeypatch.delitem(sys.modules, name)

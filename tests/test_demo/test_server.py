@@ -1,22 +1,33 @@
 """The server without a browser: what it does, and above all what it refuses."""
 
+import asyncio
+import csv
 import gzip
+import hashlib
 import io
+import json
 import threading
 import time
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import nibabel
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from cranium.demo import samples, server
-from cranium.demo.server import make_app, safe_path, unique
+from cranium.demo import results, samples, worker
+from cranium.demo.parcel import Parcel, safe_path, unique
+from cranium.demo.server import make_app
 from cranium.demo.sessions import Limits
 from cranium.errors import CraniumError
+from cranium.preparation.images import encode_png
+from cranium.scans.scan import Scan
+from cranium.windows import encode_hu
+from tests.dicom_files import write_series
 from tests.test_demo.segmenter import NETWORK, segment_scan
 
 BRAIN = samples.FOLDER / 'Patients_CT/071/brain'
@@ -33,7 +44,7 @@ class Page(TestClient):
         return self
 
     def upload(self, *files: tuple[str, bytes]):
-        return self.post(f'{self.session}/uploads', files=[('file', file) for file in files])
+        return self.post(f'{self.session}/uploads', content=parcel(*files))
 
     def scans(self) -> list[dict]:
         return self.get(self.session).json()['scans']
@@ -54,6 +65,12 @@ class Page(TestClient):
         return self.get(f'{self.session}/scans/{number}').json()
 
 
+def parcel(*files: tuple[str, bytes]) -> bytes:
+    """Pack files as the page does; see :mod:`cranium.demo.parcel`."""
+    names = json.dumps([(name, len(content)) for name, content in files]).encode()
+    return len(names).to_bytes(4, 'big') + names + b''.join(content for _, content in files)
+
+
 @contextmanager
 def serve(segment=segment_scan, **limits):
     with Page(make_app(segment, NETWORK, Limits(**limits))) as page:
@@ -62,7 +79,7 @@ def serve(segment=segment_scan, **limits):
 
 @pytest.fixture(scope='module')
 def page():
-    with serve() as page:
+    with serve(scans=100) as page:
         yield page
 
 
@@ -172,6 +189,114 @@ def test_samples_are_listed_with_what_radiologists_saw(page):
     assert page.get('/samples/nobody.png').status_code == 404
 
 
+# Nothing of a patient may be guessed from the name of a series; this one is named by its UID.
+SERIES = 'series-' + hashlib.sha256(b'1.2.3.4').hexdigest()[:8]
+
+
+@pytest.fixture(scope='module')
+def hu() -> np.ndarray:
+    """Three real slices, cut to the half with the hemorrhage: (3, 400, 350)."""
+    return samples.read_sample('071').hu[2:5, 100:500, 250:600].copy()
+
+
+@pytest.fixture(scope='module')
+def inputs(tmp_path_factory, hu) -> dict[str, list[tuple[str, bytes]]]:
+    """Slices as files of each kind; pixels of 0.5 mm, slices every 5 mm."""
+    folder = tmp_path_factory.mktemp('inputs')
+    series = write_series(folder / 'series', hu, series='1.2.3.4')
+    # x to the left, y to the front, z up
+    voxels = hu[:, ::-1, ::-1].transpose(2, 1, 0)
+    nibabel.Nifti1Image(voxels, np.diag([0.5, 0.5, 5, 1])).to_filename(folder / 'head.nii.gz')
+    pictures = [encode_png(encode_hu(plane)) for plane in hu]
+    return {
+        'dicom': [(path.name, path.read_bytes()) for path in series],
+        'nifti': [('head.nii.gz', (folder / 'head.nii.gz').read_bytes())],
+        'pictures': [(f'071_{n:03d}.png', png) for n, png in enumerate(pictures, 10)],
+    }
+
+
+@pytest.mark.parametrize('kind', ['dicom', 'nifti', 'pictures'])
+def test_what_is_saved_is_what_is_seen(page, inputs, hu, kind):
+    page.upload(*inputs[kind])
+    listed = page.wait()[-1]
+    assert (listed['state'], listed['slices']) == ('done', 3), listed
+    address = f'{page.session}/scans/{listed["number"]}'
+    found = page.get(address).json()
+    seen = []
+    for number in range(3):
+        content = page.get(f'{address}/slices/{number}').content
+        seen.append(np.frombuffer(content, np.uint8, 400 * 350, offset=2 * 400 * 350))
+    mask = np.reshape(seen, (3, 400, 350))
+    expected = segment_scan(Scan(hu, 'cut', 'cut'), lambda done: None).masks
+    assert expected.any()
+    np.testing.assert_array_equal(mask, expected)
+    if kind == 'pictures':
+        assert listed['volume_ml'] is None
+    else:
+        assert listed['volume_ml'] == pytest.approx(mask.sum() * 0.5 * 0.5 * 5 / 1000)
+
+    saved = {f['name']: page.get(f'{address}/files/{f["name"]}') for f in found['files']}
+    for file in found['files']:
+        answer = saved[file['name']]
+        assert len(answer.content) == file['bytes']
+        assert file['name'] in answer.headers['content-disposition']
+    tables = [name for name in saved if name.endswith('.csv')]
+    assert sorted(tables) == [f'{listed["name"]}_{which}.csv' for which in ('lesions', 'slices')]
+    slices = list(csv.DictReader(io.StringIO(saved[f'{listed["name"]}_slices.csv'].text)))
+    assert [int(row['pixels']) for row in slices] == mask.sum((1, 2)).tolist()
+    check_mask[kind](saved, mask)
+
+
+def check_pictures(saved, mask) -> None:
+    with zipfile.ZipFile(io.BytesIO(saved['071_mask.zip'].content)) as archive:
+        names = sorted(archive.namelist())
+        assert names == [f'071_{number:03d}.png' for number in range(10, 13)]
+        planes = [np.asarray(Image.open(archive.open(name))) for name in names]
+    np.testing.assert_array_equal(planes, mask)
+
+
+def check_nifti(saved, mask) -> None:
+    content = gzip.decompress(saved['head_nifti.nii.gz'].content)
+    image = nibabel.Nifti1Image.from_bytes(content)
+    np.testing.assert_array_equal(image.affine, np.diag([0.5, 0.5, 5, 1]))
+    voxels = np.asarray(image.dataobj).transpose(2, 1, 0)[:, ::-1, ::-1]
+    np.testing.assert_array_equal(voxels, mask)
+
+
+def check_dicom(saved, mask) -> None:
+    segmentation = pydicom.dcmread(io.BytesIO(saved[f'{SERIES}_dicom-seg.dcm'].content))
+    assert segmentation.Modality == 'SEG'
+    assert segmentation.pixel_array.astype(bool).sum() == mask.sum()
+    assert f'{SERIES}_nifti.zip' in saved
+
+
+check_mask = {'dicom': check_dicom, 'nifti': check_nifti, 'pictures': check_pictures}
+
+
+@pytest.mark.parametrize('name', ['slices.npy', '..%2F..%2Fsecret', 'nothing'])
+def test_only_what_is_offered_can_be_saved(page, name):
+    page.sample('105')
+    number = page.scans()[-1]['number']
+    answer = page.get(f'{page.session}/scans/{number}/files/{name}')
+    assert answer.status_code == 404
+    assert page.get(f'{page.session}/scans/{number}/slices/0').status_code == 200
+
+
+def test_what_was_found_is_seen_while_files_are_written(monkeypatch):
+    go_on = threading.Event()
+    save = results.save
+    monkeypatch.setattr(results, 'save', lambda *args: go_on.wait(5) and save(*args))
+    with serve() as page:
+        number = page.post(f'{page.session}/samples/105').json()['scan']
+        wait_until(lambda: page.scans()[0]['state'] == 'writing')
+        found = page.get(f'{page.session}/scans/{number}').json()
+        assert found['files'] == []
+        assert len(found['slices']) == found['shape'][0]
+        go_on.set()
+        page.wait()
+        assert page.get(f'{page.session}/scans/{number}').json()['files']
+
+
 def test_several_files_in_one_upload_become_several_scans():
     with serve() as page:
         answer = page.upload(*((f'{n}.jpg', (BRAIN / '12.jpg').read_bytes()) for n in 'ab'))
@@ -241,14 +366,14 @@ def test_what_goes_wrong_in_the_network_is_told_in_the_list(error, told, capsys)
     ['../../../evil.png', '/etc/evil.png', '..\\..\\evil.png', 'C:\\evil.png', '....//evil.png'],
 )
 def test_names_cannot_leave_the_folder(name, monkeypatch):
-    saved = []
-    monkeypatch.setattr(server, '_save', lambda files, paths: saved.extend(paths))
+    seen = []
+    monkeypatch.setattr(worker, 'find_scans', lambda files, *_: seen.extend(files) or ([], []))
     with serve() as page:
         page.upload((name, png()))
-        (path,) = saved
-        upload = folder_of(page)
-        assert upload in path.resolve().parents
-        assert path.name == 'evil.png'
+        page.wait()
+        (path,) = seen
+        assert folder_of(page) in path.resolve().parents
+        assert path.name in ('evil.png', 'etc', 'C_')
 
 
 @pytest.mark.parametrize(
@@ -279,42 +404,65 @@ def test_an_upload_that_says_it_is_too_large_is_refused():
         assert page.scans() == []
 
 
-def test_an_upload_that_does_not_say_how_large_it_is_is_cut():
-    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
-
-    def parts():
-        yield head
-        for _ in range(100):
-            yield b'\0' * 1000
-
-    with serve(upload_bytes=10_000) as page:
-        kind = {'content-type': 'multipart/form-data; boundary=x'}
-        answer = page.post(f'{page.session}/uploads', content=parts(), headers=kind)
+def test_too_many_files_are_refused():
+    with serve(files=3) as page:
+        answer = page.upload(*((f'{n}.png', png()) for n in range(4)))
         assert answer.status_code == 413
+        assert 'more than 3 files' in answer.json()['error']
+
+
+WHOLE = parcel(('a.png', png()), ('b.png', png()))
+
+
+@pytest.mark.parametrize(
+    'content, told',
+    [
+        (b'', 'broke off'),
+        (WHOLE[:3], 'broke off'),
+        (WHOLE[:20], 'broke off'),
+        (WHOLE[:-1], 'broke off'),
+        (b'\xff' * 100, 'too long'),
+        (b'\0\0\0\4null', 'cannot be read'),
+        (b'\0\0\0\3[1]', 'cannot be read'),
+        (b'\0\0\0\2[]', 'no file'),
+        (b'\0\0\0\x0b[["a", -5]]', 'smaller than nothing'),
+    ],
+)
+def test_an_upload_that_is_damaged_is_refused_and_leaves_nothing(content, told):
+    with serve() as page:
+        answer = page.post(f'{page.session}/uploads', content=content)
+        assert answer.status_code == 400
+        assert told in answer.json()['error']
         assert page.scans() == []
         assert files_in(folder_of(page)) == []
 
 
-def test_too_many_files_are_refused():
-    with serve(files=3) as page:
-        answer = page.upload(*((f'{n}.png', png()) for n in range(4)))
-        assert answer.status_code == 400
-        assert 'Maximum number of files is 3' in answer.json()['error']
+def test_files_arrive_as_they_were_sent_in_whatever_pieces(tmp_path):
+    files = [('a/1.dcm', b'first'), ('a/1.dcm', b''), ('b', bytes(range(256)) * 10)]
+    content = parcel(*files)
 
+    async def save(step: int, folder: Path) -> list[Path]:
+        async def stream():
+            for start in range(0, len(content), step):
+                yield content[start : start + step]
 
-@pytest.mark.parametrize('content', [b'', b'nonsense'])
-def test_an_upload_without_files_is_refused(page, content):
-    kind = {'content-type': 'multipart/form-data; boundary=x'}
-    answer = page.post(f'{page.session}/uploads', content=content, headers=kind)
-    assert answer.status_code == 400
-    assert answer.json()['error']
+        received = Parcel(stream(), Limits())
+        await received.open()
+        await received.save(folder)
+        return received.paths
+
+    for step in (1, 7, 100, 10_000):
+        folder = tmp_path / str(step)
+        paths = asyncio.run(save(step, folder))
+        assert list(map(str, paths)) == ['a/1.dcm', 'a/2_1.dcm', 'b']
+        assert [(folder / path).read_bytes() for path in paths] == [part for _, part in files]
 
 
 def test_a_full_disk_is_told(monkeypatch):
-    def fail(files, paths):
+    async def fail(self, folder):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(server, '_save', fail)
+    monkeypatch.setattr(Parcel, 'save', fail)
     with serve() as page:
         answer = page.upload(('a.png', png()))
         assert answer.status_code == 507

@@ -9,6 +9,7 @@ const HEAT = [[13, 8, 135], [126, 3, 168], [204, 71, 120], [248, 149, 64], [240,
 const LEAST_HEAT = 13; // 5 %: below, a slice is seen as it is
 const CACHE_BYTES = 2 ** 28;
 const BUSY = ['waiting', 'looking', 'reading', 'segmenting', 'writing'];
+const FOUND = ['writing', 'done']; // the files to save are written last
 
 const get = id => document.getElementById(id);
 const limits = JSON.parse(document.body.dataset.limits);
@@ -25,6 +26,7 @@ const format = (number, digits = 1) => number.toLocaleString('en', {
 });
 const plural = (count, noun) => `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 const megabytes = bytes => `${format(bytes / 2 ** 20, 0)} MB`;
+const fileSize = bytes => bytes < 1e6 ? `${format(bytes / 1e3, bytes < 1e4 ? 1 : 0)} kB` : `${format(bytes / 1e6)} MB`;
 const millilitres = volume => `${format(volume, volume < 10 ? 2 : 1)} ml`;
 
 // ---------------------------------------------------------------- the server
@@ -74,13 +76,15 @@ async function upload(files) { // [{path, file}]
   if (files.length > limits.files) {
     return complain(new Error(`${files.length} files are more than ${limits.files}; take fewer, or a zip of them.`));
   }
-  const form = new FormData();
-  for (const {path, file} of files) form.append('file', file, path);
+  const names = new TextEncoder().encode(JSON.stringify(files.map(({path, file}) => [path, file.size])));
+  const length = new DataView(new ArrayBuffer(4));
+  length.setUint32(0, names.length);
+  const parcel = new Blob([length, names, ...files.map(({file}) => file)]);
   get('upload-progress').value = 0;
   get('uploading').hidden = false;
   say(`Loading ${plural(files.length, 'file')}`);
   try {
-    await send(form);
+    await send(parcel);
     wanted = true;
   } catch (error) {
     complain(error);
@@ -89,7 +93,7 @@ async function upload(files) { // [{path, file}]
   poll();
 }
 
-function send(form) {
+function send(parcel) {
   return new Promise((done, failed) => {
     const request = new XMLHttpRequest(); // `fetch` tells nothing of the progress of an upload
     request.open('POST', `${session}/uploads`);
@@ -97,7 +101,7 @@ function send(form) {
     request.onerror = () => failed(new Error('The upload broke off: is cranium demo still running?'));
     request.onload = () => request.status < 300
       ? done() : failed(new Error(sentence(request.responseText, request.status)));
-    request.send(form);
+    request.send(parcel);
   });
 }
 
@@ -194,12 +198,14 @@ function list(listed) {
     const item = get(`scan-${scan.number}`) || get('scans').appendChild(makeItem(scan));
     fill(item, scan);
     const old = before.get(scan.number);
-    if (old?.state !== scan.state) {
-      say(`${scan.name}: ${words(scan)}`);
-      if (scan.state === 'done' && (wanted || !open)) {
-        wanted = false;
-        openScan(scan.number);
-      }
+    if (old?.state === scan.state) continue;
+    if (scan.state !== 'done' || old?.state !== 'writing') say(`${scan.name}: ${words(scan)}`);
+    const isNew = FOUND.includes(scan.state) && !FOUND.includes(old?.state);
+    if (isNew && (wanted || !open)) {
+      wanted = false;
+      openScan(scan.number);
+    } else if (scan.state === 'done' && open?.number === scan.number) {
+      refresh();
     }
   }
 }
@@ -208,7 +214,7 @@ function words(scan) {
   if (scan.state === 'segmenting') return `segmenting, ${scan.segmented} of ${plural(scan.slices, 'slice')}`;
   if (scan.state === 'looking') return 'looking for scans';
   if (scan.state === 'failed') return scan.message;
-  if (scan.state !== 'done') return scan.state;
+  if (!FOUND.includes(scan.state)) return scan.state;
   if (!scan.hemorrhage) return 'no hemorrhage';
   return scan.volume_ml === null ? 'hemorrhage' : `hemorrhage, ${millilitres(scan.volume_ml)}`;
 }
@@ -228,11 +234,11 @@ function makeItem(scan) {
 
 function fill(item, scan) {
   const button = item.querySelector('.open'), bar = item.querySelector('progress');
-  item.className = scan.state === 'done' && scan.hemorrhage ? 'found' : scan.state;
-  button.disabled = scan.state !== 'done';
+  item.className = scan.hemorrhage ? 'found' : scan.state;
+  button.disabled = !FOUND.includes(scan.state);
   button.setAttribute('aria-pressed', String(open?.number === scan.number));
   item.querySelector('.state').textContent = words(scan);
-  bar.hidden = !BUSY.includes(scan.state);
+  bar.hidden = !BUSY.includes(scan.state) || FOUND.includes(scan.state);
   bar.setAttribute('aria-label', `Progress of ${scan.name}`);
   if (scan.state === 'segmenting') bar.value = scan.segmented / scan.slices;
   else bar.removeAttribute('value');
@@ -246,7 +252,7 @@ async function removeScan(number) {
   }
   if (open?.number === number) closeScan();
   await poll();
-  const next = [...scans.values()].find(scan => scan.state === 'done');
+  const next = [...scans.values()].find(scan => FOUND.includes(scan.state));
   if (!open && next) openScan(next.number);
   (get('scans').querySelector('button:enabled') || get('files')).focus();
 }
@@ -277,10 +283,22 @@ async function openScan(number) {
   showStrip();
   showFindings();
   for (const scan of scans.values()) fill(get(`scan-${scan.number}`), scan);
+  if (!open.files.length && scans.get(number).state === 'done') refresh(); // done since it was asked for
   const largest = open.slices.reduce((best, slice, at) => slice.pixels > open.slices[best].pixels ? at : best, 0);
   await show(open.slices[largest].pixels ? largest : Math.floor(open.shape[0] / 2));
   const top = get('viewer').getBoundingClientRect().top;
   if (top > innerHeight * 0.6) get('viewer').scrollIntoView({block: 'start'});
+}
+
+async function refresh() { // the files are there
+  const scan = open;
+  try {
+    const {files, remarks} = await (await ask(open.address)).json();
+    Object.assign(scan, {files, remarks});
+    if (open === scan) showFiles();
+  } catch (error) {
+    complain(error);
+  }
 }
 
 function closeScan() {
@@ -331,8 +349,14 @@ function showFindings() {
   get('lesions').parentElement.hidden = !open.lesions.length;
   get('lesion-size').textContent = open.volume_ml === null ? 'Size' : 'Volume';
   get('lesions').tBodies[0].replaceChildren(...open.lesions.map(lesionRow));
+  showFiles();
+}
+
+function showFiles() {
+  get('no-saves').hidden = open.files.length > 0;
   get('saves').replaceChildren(...open.files.map(file => element('li', {},
-    element('a', {href: `${open.address}/files/${file.name}`, download: file.name, textContent: file.label}))));
+    element('a', {href: `${open.address}/files/${file.name}`, download: file.name, textContent: file.label}),
+    element('span', {className: 'faint', textContent: ` ${fileSize(file.bytes)}`}))));
   get('remarks').replaceChildren(...open.remarks.map(text => element('li', {textContent: text})));
   get('remarks-block').hidden = !open.remarks.length;
 }
