@@ -211,21 +211,40 @@ def _views(scan: Scan, spec: NetworkSpec) -> list[NDArray[np.float32]]:
     return [aligned.views(layer) for layer in range(len(aligned.layers))]
 
 
+class _Recorded:
+    """A network whose output is kept."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.spec, self.runtime = network, network.spec, network.runtime
+        self.outputs: list[NDArray[np.float32]] = []
+
+    def __call__(
+        self, views: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        found = self.network(views)
+        self.outputs += found
+        return found
+
+
 def _compare(
     network: TorchNetwork, other: Network, truth: list[tuple[Scan, NDArray[np.bool_]]]
 ) -> Exported:
-    difference, slices, overlaps = 0.0, 0, np.zeros((2, 2))
+    """Run both on scans with masks."""
+    both = _Recorded(network), _Recorded(other)
+    overlaps = np.zeros((2, 2))
     for scan, mask in truth:
-        views = np.stack(_views(scan, network.spec))
-        for own, its in zip(network(views), other(views)):
-            difference = max(difference, float(np.abs(own - its).max()))
-        slices += len(views)
-        for row, each in enumerate((network, other)):
+        for row, each in enumerate(both):
             found = Segmenter(each).segment_scan(scan).masks == 1
             overlaps[row] += 2 * np.count_nonzero(found & mask), found.sum() + mask.sum()
+    own, its = (each.outputs for each in both)
     torch_dice, dice = (overlaps[:, 0] / overlaps[:, 1]).tolist()
-    weights = sum(parameter.numel() for parameter in network.model.parameters())
-    return Exported(weights, slices, difference, dice, torch_dice)
+    return Exported(
+        weights=sum(parameter.numel() for parameter in network.model.parameters()),
+        slices=sum(len(mask) for _, mask in truth),
+        difference=max(float(np.abs(a - b).max()) for a, b in zip(own, its)),
+        dice=dice,
+        torch_dice=torch_dice,
+    )
 
 
 def card_of(checkpoint: Path | None, spec: NetworkSpec) -> str:
