@@ -4,6 +4,7 @@ import re
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,6 +202,16 @@ def _begins_with_an_element(start: bytes) -> bool:
     return False
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Have pydicom say nothing of values that it finds odd: they may be a patient's."""
+    from pydicom.config import disable_value_validation  # slow to import
+
+    with warnings.catch_warnings(), disable_value_validation():
+        warnings.simplefilter('ignore')
+        yield
+
+
 def read_dataset(path: Path, **options: Any) -> 'Dataset':
     """Read a DICOM file.
 
@@ -212,16 +223,15 @@ def read_dataset(path: Path, **options: Any) -> 'Dataset':
         CraniumError: It is none, or damaged.
         OSError: It cannot be read.
     """
-    import pydicom  # slow to import
+    from pydicom import dcmread  # slow to import
 
     if not is_dicom(path):
         raise CraniumError(
             f'{path}: neither DICOM nor, by its name, NIfTI, PNG or JPEG; replace it'
         )
-    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-        warnings.simplefilter('ignore')  # they cite values, which may be a patient's
+    with quietly():
         try:
-            return pydicom.dcmread(path, force=True, **options)
+            return dcmread(path, force=True, **options)
         except EOFError as error:
             raise CraniumError(f'{path}: the file is cut off; copy or export it again') from error
         except OSError:
@@ -246,8 +256,7 @@ def read_header(path: Path) -> Header:
     """
     dataset = read_dataset(path, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # values are converted only now
+        with quietly():  # values are converted only now
             return _header(path, dataset)
     except (CraniumError, OSError):
         raise

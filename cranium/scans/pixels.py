@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
-from cranium.scans.headers import Header, read_dataset, read_header
+from cranium.scans.headers import Header, quietly, read_dataset, read_header
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -68,7 +67,8 @@ def _decode(header: Header) -> Pixels:
     if 'PixelData' not in dataset:
         raise CraniumError(f'{header.path}: no pixels, only a header; copy or export it again')
     try:
-        return _decode_dataset(dataset).reshape(len(header.frames), *header.size)
+        with quietly():
+            return _decode_dataset(dataset).reshape(len(header.frames), *header.size)
     except Exception as error:  # decoders of several libraries raise what they like
         raise _damage(header) from error
 
@@ -76,7 +76,8 @@ def _decode(header: Header) -> Pixels:
 def _damage(header: Header) -> CraniumError:
     from pydicom.uid import UID
 
-    syntax = UID(header.syntax)
+    with quietly():
+        syntax = UID(header.syntax)
     kind = syntax.name if syntax.name != syntax else 'of a known transfer syntax'
     msg = f'{header.path}: its pixels are cut off, damaged, or not {kind}'
     return CraniumError(f'{msg}; copy or export it again')
@@ -88,11 +89,9 @@ def _decode_dataset(dataset: 'Dataset') -> Pixels:
     syntax = dataset.file_meta.get('TransferSyntaxUID')
     if syntax is None:
         syntax = dataset.file_meta.TransferSyntaxUID = _syntax_as_read(dataset)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        if syntax == _JPEG_OF_12_BITS and dataset.BitsAllocated == 16:
-            return _decode_12_bits(dataset)
-        return np.asarray(pixel_array(dataset, decoding_plugin=_PLUGINS.get(syntax, '')))
+    if syntax == _JPEG_OF_12_BITS and dataset.BitsAllocated == 16:
+        return _decode_12_bits(dataset)
+    return np.asarray(pixel_array(dataset, decoding_plugin=_PLUGINS.get(syntax, '')))
 
 
 def _syntax_as_read(dataset: 'Dataset') -> 'UID':
