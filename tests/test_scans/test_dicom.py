@@ -513,6 +513,18 @@ def test_a_number_that_is_none_is_not_shown(tmp_path):
     assert 'Doe' not in str(error.value)
 
 
+def test_bytes_that_only_begin_as_dicom(tmp_path):
+    """Group 8, and a first element that is longer than any."""
+    (tmp_path / 'x').write_bytes(b'\x08\0\x05\0\xff\xff\xff\0' + bytes(200))
+    with pytest.raises(CraniumError, match='x: neither DICOM nor'):
+        read_dicom([tmp_path / 'x'])
+
+
+def test_directions_of_another_length_than_1(tmp_path):
+    (file,) = write_series(tmp_path, some_hu(1), orientation=(1.004, 0, 0, 0, 0.996, 0))
+    assert read_dicom([file]).geometry.pixel_mm == (0.5, 0.5)
+
+
 def test_without_the_preamble(tmp_path):
     """As old archives write it: the data set alone, of either kind."""
     for syntax in (ImplicitVRLittleEndian, '1.2.840.10008.1.2.1'):

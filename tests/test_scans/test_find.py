@@ -223,6 +223,13 @@ class TestDicom:
         found, _ = find_scans([scans], work)
         assert len(found) == 2 and not any(scan.remarks for scan in found)
 
+    def test_no_twins_where_nobody_knows_how_two_series_lie(self, scans, work):
+        for kernel in ('STANDARD', 'BONE'):
+            options = {'FrameOfReferenceUID': None, 'ConvolutionKernel': kernel}
+            write_series(scans / kernel, some_hu(3), series=f'1.9.{len(kernel)}', **options)
+        found, _ = find_scans([scans], work)
+        assert len(found) == 2 and not any(scan.remarks for scan in found)
+
     def test_a_broken_file_is_a_fault_and_the_rest_a_scan(self, scans, work):
         files = write_series(scans, some_hu(4))
         change(files[1], PixelSpacing=None)
