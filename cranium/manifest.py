@@ -16,6 +16,8 @@ sex                  of the patient; empty where not given
 head_x, head_y       centre of the head in pixels of the image; nan where no head is seen
 head_angle           degrees by which the head is turned, the same for the whole scan
 pixel_mm             side of a pixel in mm, assumed for ct-ich; nan if unknown
+slice_mm             thickness of the layer that the slice stands for, half-way to its neighbours;
+                     nan if unknown, as in ct-ich, where ``pixel_mm`` is assumed
 sources              members of the download that the slice was made from, joined by ``;``
 source_sha256        SHA-256 of their contents, joined by ``;``
 image_sha256         SHA-256 of the image file
@@ -52,6 +54,7 @@ _TYPES = {
     'head_y': float,
     'head_angle': float,
     'pixel_mm': float,
+    'slice_mm': float,
     'sources': str,
     'source_sha256': str,
     'image_sha256': str,
@@ -88,6 +91,8 @@ def read_manifest(tree: str | Path) -> 'pd.DataFrame':
 
     rows = _read_text(tree)
     path = Path(tree) / MANIFEST
+    if 'slice_mm' not in rows and 'pixel_mm' in rows:  # in trees of ct-ich, it was left out
+        rows.insert(COLUMNS.index('slice_mm'), 'slice_mm', '')
     if tuple(rows.columns) != COLUMNS:
         msg = f'{path}: has the columns of another version; run cranium prepare --overwrite'
         raise CraniumError(msg)

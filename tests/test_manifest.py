@@ -29,6 +29,7 @@ ROWS = [
         'head_y': 300.5,
         'head_angle': -3.0,
         'pixel_mm': 0.36,
+        'slice_mm': 5.0,
         'notes': 'a, "b";c',
     },
     {**EMPTY_ROW, 'patient': '1050', 'slice': 1000, 'label': 'unlabelled'},
@@ -45,7 +46,16 @@ def test_what_is_written_is_read(tmp_path):
     assert math.isnan(rows.loc[1, 'age']) and math.isnan(rows.loc[1, 'head_x'])
     write_manifest(rows, tmp_path)
     assert (tmp_path / 'manifest.csv').read_bytes() == first
-    assert first.splitlines()[2] == b'1050,1000,,unlabelled,,,0,,,,,,,,,,,'
+    assert first.splitlines()[2] == b'1050,1000,,unlabelled,,,0,,,,,,,,,,,,'
+
+
+def test_a_tree_that_was_written_without_slice_mm(tmp_path):
+    write_manifest(pd.DataFrame(ROWS), tmp_path)
+    path = tmp_path / 'manifest.csv'
+    pd.read_csv(path, dtype=str).drop(columns='slice_mm').to_csv(path, index=False)
+    rows = read_manifest(tmp_path)
+    assert tuple(rows.columns) == COLUMNS and rows['slice_mm'].isna().all()
+    assert rows.loc[0, 'pixel_mm'] == 0.36
 
 
 def test_the_mask_of_an_image():

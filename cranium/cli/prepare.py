@@ -1,13 +1,17 @@
 """``cranium prepare``."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cranium.cli._options import PATH, progress_bar, workers
 from cranium.cli.check import print_findings
 from cranium.splits import PROTOCOLS
+
+if TYPE_CHECKING:
+    from cranium.preparation.raw import RawDataset
 
 
 @click.command(
@@ -20,6 +24,10 @@ from cranium.splits import PROTOCOLS
     default='data',
     help='The download: its zip, its folder, or a folder that holds either.',
 )
+@click.option(
+    '--images', type=PATH, metavar='DIR', help='Scans of your own instead: DICOM or NIfTI.'
+)
+@click.option('--labels', type=PATH, metavar='DIR', help='Their masks: NIfTI or DICOM-SEG.')
 @click.option('--out', type=PATH, default='data', help='Folder for the result.')
 @click.option('--split', type=click.Choice(PROTOCOLS), help='Protocol.  [default: patient]')
 @click.option(
@@ -62,6 +70,8 @@ from cranium.splits import PROTOCOLS
 @click.option('--dry-run', is_flag=True, help='Only say what would be written.')
 def command(
     source: Path,
+    images: Path | None,
+    labels: Path | None,
     out: Path,
     splits: Path | None,
     jobs: int | None,
@@ -70,9 +80,14 @@ def command(
     dry_run: bool,
     **options: Any,
 ) -> None:
-    """Prepare the ct-ich download for training: images, 0/1 masks, splits and a manifest."""
+    """Prepare the ct-ich download, or scans of your own, for training.
+
+    That is images, 0/1 masks, splits and a manifest.
+    """
     if check and dry_run:
         raise click.UsageError('--check: not with --dry-run')
+    if (images is None) != (labels is None):
+        raise click.UsageError('--images and --labels: give both')
     drawn = {name: options.pop(name) for name in ('split', 'folds', 'seed')}
     drawn = {name: value for name, value in drawn.items() if value is not None}
     if splits and drawn:
@@ -83,26 +98,27 @@ def command(
     if splits is None and options['fold'] >= folds:
         raise click.UsageError(f'--fold: choose from 0 to {folds - 1}')
 
+    import tempfile
+
     from cranium.preparation.plan import Options, make_plan
     from cranium.preparation.prepare import refuse_loss, write_plan
-    from cranium.preparation.raw import read_raw
-    from cranium.preparation.source import find_source
     from cranium.tables import markdown_table
 
     if check:
         print_findings(out)
         return
     chosen = Options(splits_file=splits, **drawn, **options)
-    raw = read_raw(find_source(source))
-    with workers(jobs, len(raw.slices)):
-        plan = make_plan(raw, chosen)
-        if dry_run:
-            refuse_loss(plan, out, overwrite)
-            outcome = 'nothing written (dry run)'
-        else:
-            with progress_bar(len(plan.slices)) as progress:
-                written = write_plan(plan, out, overwrite=overwrite, progress=progress)
-            outcome = f'{written} slices written'
+    with tempfile.TemporaryDirectory() as work:  # for zips among the images
+        read, slices = _look(source, images, labels, Path(work))
+        with workers(jobs, slices):
+            plan = make_plan(read(), chosen)
+            if dry_run:
+                refuse_loss(plan, out, overwrite)
+                outcome = 'nothing written (dry run)'
+            else:
+                with progress_bar(len(plan.slices)) as progress:
+                    written = write_plan(plan, out, overwrite=overwrite, progress=progress)
+                outcome = f'{written} slices written'
     header = ['split', 'patients', 'slices', 'hemorrhage patients', 'hemorrhage slices']
     rows = [[split, *numbers.values()] for split, numbers in plan.counts().items()]
     click.echo(markdown_table(header, rows))
@@ -112,3 +128,18 @@ def command(
     for remark in plan.remarks():
         click.echo(remark)
     click.echo(f'{out}: {outcome}')
+
+
+def _look(
+    source: Path, images: Path | None, labels: Path | None, work: Path
+) -> 'tuple[Callable[[], RawDataset], int]':
+    """Look what there is: a function that reads it, and about how many slices these are."""
+    from cranium.preparation.raw import read_raw
+    from cranium.preparation.source import find_source
+    from cranium.preparation.volumes import find_volumes, read_volumes
+
+    if images and labels:
+        volumes = find_volumes(images, labels, work)
+        return lambda: read_volumes(volumes), 30 * len(volumes.cases)
+    raw = read_raw(find_source(source))
+    return lambda: raw, len(raw.slices)

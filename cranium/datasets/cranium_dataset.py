@@ -92,7 +92,8 @@ class CraniumDataset(BaseSegDataset):
 
         Returns:
             list[dict]: ``BaseSegDataset``'s records with ``patient``, ``slice`` and ``pixel_mm``
-            and, from the manifest, ``hemorrhage``, ``head_center`` and ``head_angle``.
+            and, from the manifest, ``hemorrhage``, ``head_center``, ``head_angle`` and
+            ``voxel_mm``.
         """
         self._check_folders()
         data_list: list[dict[str, Any]] = super().load_data_list()
@@ -171,7 +172,7 @@ class CraniumDataset(BaseSegDataset):
         if isinstance(idx, Draw):
             idx.seed_transforms()
         sample = self.begin(int(idx), idx.progress if isinstance(idx, Draw) else 1.0)
-        identity = dict(patient=sample['patient'], slice=sample['slice'])
+        identity = {key: sample[key] for key in ('patient', 'slice', 'voxel_mm') if key in sample}
         results = self.pipeline(self.load(sample))
         samples = results.get('data_samples', []) if isinstance(results, dict) else []
         for packed in samples if isinstance(samples, list) else [samples]:

@@ -23,6 +23,7 @@ _FROM_MANIFEST = (
     'head_y',
     'head_angle',
     'pixel_mm',
+    'slice_mm',
 )
 
 
@@ -31,7 +32,7 @@ def manifest_records(root: str) -> dict[str, dict[str, Any]]:
 
     Returns:
         dict: Of records with ``patient``, ``slice``, ``hemorrhage``, ``pixel_mm`` and, where they
-        are known, ``head_center`` and ``head_angle``; {} if there is no manifest.
+        are known, ``head_center``, ``head_angle`` and ``voxel_mm``; {} if there is no manifest.
     """
     file = osp.join(root, MANIFEST)
     return _read(root, os.stat(file).st_mtime_ns) if osp.isfile(file) else {}
@@ -53,9 +54,12 @@ def _record(
     y: float,
     angle: float,
     pixel_mm: float,
+    slice_mm: float,
 ) -> dict[str, Any]:
     record = dict(patient=patient, slice=slice, hemorrhage=hemorrhage_pixels > 0)
     record['pixel_mm'] = PIXEL_MM if isnan(pixel_mm) else pixel_mm
+    if not isnan(slice_mm):  # as then nothing is assumed
+        record['voxel_mm'] = slice_mm, pixel_mm, pixel_mm
     if isnan(angle):
         return record
     return record | dict(head_center=None if isnan(x) else (x, y), head_angle=angle)

@@ -30,6 +30,7 @@ class Sample(TypedDict, total=False):
     slice: int  # its number; for LoadScan and PasteHemorrhage, as is `scan`
     scan: Mapping[int, SliceFiles]  # the patient's slices in this folder by number, ascending
     pixel_mm: float  # side of a pixel of the whole slice, assumed where unknown; also by LoadScan
+    voxel_mm: tuple[float, float, float]  # of slices, rows and columns, where that is measured
     progress: float  # share of the training that is over, 0 to 1; for ProgressiveResizing
     draw_donor: 'Callable[[], Sample]'  # loads a slice with hemorrhage; for PasteHemorrhage
     # By CraniumDataset from the manifest, else by LoadScan; for AlignHead and PasteHemorrhage:

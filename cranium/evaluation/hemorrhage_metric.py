@@ -55,7 +55,8 @@ class HemorrhageMetric(BaseMetric):
     ``aAcc``, ``mIoU``, ``mAcc`` and ``mDice`` are those of mmseg's ``IoUMetric``, in percent, not
     rounded. A slice is scored for detection by the ``slice_score`` (log-odds) that the segmentor
     gave the data sample, else by the highest log-odds of its pixels, or without logits by its
-    predicted area.
+    predicted area. Distances are in mm and volumes in ml where the data sample tells ``voxel_mm``
+    (slice, row, column), as the manifest of scans with a known geometry does, else in pixels.
 
     Args:
         report (bool): Whether to compute every figure with its interval, print the table and
@@ -174,6 +175,7 @@ class HemorrhageMetric(BaseMetric):
         truth, labels = (
             sample[key]['data'].squeeze(0).cpu().numpy() for key in ('gt_sem_seg', 'pred_sem_seg')
         )
+        thickness, *spacing = sample.get('voxel_mm') or (math.nan,)
         writes = bool(self.output_dir or self.report)
         file = self._mask_folder / f'{Path(image).stem}.png' if writes else None
         record = measure_slice(
@@ -183,6 +185,8 @@ class HemorrhageMetric(BaseMetric):
             score=float(sample.get('slice_score', math.nan)),
             patient=patient,
             slice=number,
+            spacing=spacing or None,
+            thickness=thickness,
             image_file=image,
             truth_file=sample.get('seg_map_path') or '',
             prediction_file=str(file or ''),

@@ -3,7 +3,7 @@
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -88,7 +88,8 @@ def _raw(path: Path) -> tuple[Source, pd.DataFrame]:
     rows = pd.DataFrame(raw.slices).rename(columns={'number': 'slice', 'brain': 'image'})
     people = [raw.people.get(patient, (np.nan, '')) for patient in rows['patient']]
     rows[['age', 'sex']] = pd.DataFrame(people)
-    return raw.source, rows.fillna({'mask': '', 'bone': ''}).assign(split='all')
+    source = cast(Source, raw.source)  # of ct-ich
+    return source, rows.fillna({'mask': '', 'bone': ''}).assign(split='all')
 
 
 def _raw_download(path: Path) -> str:

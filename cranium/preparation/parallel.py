@@ -1,7 +1,7 @@
 """Working on scans in parallel, wherever joblib is told to."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from itertools import groupby
 from typing import TypeVar
@@ -10,23 +10,29 @@ from cranium.errors import CraniumError
 from cranium.preparation.raw import RawSlice
 from cranium.preparation.tree import signals_handled
 
+Item = TypeVar('Item')
 Result = TypeVar('Result')
 
 
 def each_scan(
     work: Callable[[list[RawSlice]], Result], slices: Sequence[RawSlice]
 ) -> Iterator[Result]:
-    """Yield what ``work`` returns for the slices of each patient, in order.
+    """Yield what ``work`` returns for the slices of each patient; see :func:`in_parallel`."""
+    scans = [list(scan) for _, scan in groupby(slices, key=lambda item: item.patient)]
+    return in_parallel(work, scans)
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield what ``work`` returns for each item, in order.
 
     Raises:
         CraniumError: A process died.
     """
     from joblib import Parallel, delayed  # slow to import
 
-    scans = [list(scan) for _, scan in groupby(slices, key=lambda item: item.patient)]
     # Processes that start now ignore Ctrl-C: it is for this one, which then ends them.
     with signals_handled(signal.SIG_IGN, signal.SIGINT):
-        results = Parallel(batch_size=1, return_as='generator')(map(delayed(work), scans))
+        results = Parallel(batch_size=1, return_as='generator')(map(delayed(work), items))
     try:
         yield from results
     except BrokenExecutor as error:

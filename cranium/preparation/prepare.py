@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ from cranium.preparation.tree import (
     staging,
     write_file,
 )
+from cranium.preparation.volumes import Volumes
 from cranium.scans.pictures import decode_jpeg, jpeg_size
 from cranium.slices import IGNORE_INDEX, PIXEL_MM, SLICE_MM, UNLABELLED, slice_name
 from cranium.splits import SPLITS
@@ -135,8 +137,31 @@ def refuse_loss(plan: Plan, out: Path, overwrite: bool) -> None:
         raise CraniumError(f'{msg}; add --splits {out / SPLITS} to keep them, or --overwrite')
 
 
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A slice as it is written.
+
+    Args:
+        image (ndarray): (H, W), uint8 or uint16.
+        mask (ndarray, optional): (H, W), uint8; None where there is none to draw.
+        views (sequence): Gray views, shrunk, in which the head can be seen.
+        sources (sequence): What it was made from.
+        digests (sequence): SHA-256 of each.
+        pixel_mm (float): Side of a pixel; nan if unknown.
+        slice_mm (float): Thickness; nan if unknown.
+    """
+
+    image: NDArray[np.uint8] | NDArray[np.uint16]
+    mask: NDArray[np.uint8] | None
+    views: Sequence[NDArray[np.uint8]]
+    sources: Sequence[str]
+    digests: Sequence[str]
+    pixel_mm: float
+    slice_mm: float = np.nan
+
+
 def _write_scan(
-    source: Source,
+    source: Source | Volumes,
     options: Options,
     new: Path,
     people: Mapping[str, tuple[float, str]],
@@ -146,6 +171,7 @@ def _write_scan(
     cv2.setNumThreads(1)  # as it is scans that are worked on in parallel
     rows, views = [], []
     age, sex = people.get(scan[0].patient, (np.nan, ''))
+    slices = _make_slices(source, options, [item for item in scan if not item.left_out])
     for item in scan:
         row = {
             **EMPTY_ROW,
@@ -161,11 +187,10 @@ def _write_scan(
         if item.left_out:
             notes.append(f'left out: {item.left_out}')
         else:
-            written, view = _write_slice(source, options, new, item)
-            row |= written
-            views.append(view)
-            if view.shape != views[0].shape:
-                raise _other_size(source, scan, item)
+            made = next(slices)
+            row |= _write_slice(new, item, made)
+            mean = cv2.addWeighted(made.views[0], 0.5, made.views[-1], 0.5, 0)
+            views.append(np.asarray(mean, np.uint8))
             if item.bone is None and (options.window == 'hu' or not _as_usual(item)):
                 low, high = item.brain_window.low, item.brain_window.high
                 notes[notes.index(NO_BONE)] += f': saturated at {low:g} and {high:g} HU'
@@ -174,6 +199,32 @@ def _write_scan(
         rows.append({**row, 'notes': ';'.join(notes)})
     angle = head_angle([views[i] for i in spread_for_angle(len(views))]) if views else np.nan
     return [{**row, 'head_angle': angle if row['image'] else np.nan} for row in rows]
+
+
+def _make_slices(
+    source: Source | Volumes, options: Options, scan: Sequence[RawSlice]
+) -> Iterator[_Made]:
+    """Read slices of one patient and make what is written of each."""
+    if isinstance(source, Volumes):
+        for found in source.slices(scan):
+            image, views = _render(found.hu, options.window)
+            yield _Made(
+                image,
+                found.mask,
+                views,
+                found.sources,
+                found.digests,
+                found.pixel_mm,
+                found.slice_mm,
+            )
+        return
+    shape = None
+    for item in scan:
+        made = _make_slice(source, options, item)
+        shape = shape or made.image.shape
+        if made.image.shape != shape:
+            raise _other_size(source, scan, item)
+        yield made
 
 
 def _other_size(source: Source, scan: Sequence[RawSlice], item: RawSlice) -> CraniumError:
@@ -186,15 +237,8 @@ def _other_size(source: Source, scan: Sequence[RawSlice], item: RawSlice) -> Cra
     return CraniumError(f'{", but ".join(sizes)}; a scan needs one size: replace the slice')
 
 
-def _write_slice(
-    source: Source, options: Options, new: Path, item: RawSlice
-) -> tuple[dict[str, Any], NDArray[np.uint8]]:
-    """Decode, encode and write a slice.
-
-    Returns:
-        tuple: What the manifest holds of it; and the mean of its windows, shrunk, in which the
-        head's angle can be seen.
-    """
+def _make_slice(source: Source, options: Options, item: RawSlice) -> _Made:
+    """Decode a slice of ct-ich and its mask."""
     members = [*_sources(item, options.window), *([item.mask] if item.mask else [])]
     contents = [source.read(member) for member in members]
     pixels = [decode_jpeg(data, source.describe(name)) for name, data in zip(members, contents)]
@@ -202,32 +246,43 @@ def _write_slice(
         if other.shape != pixels[0].shape:
             msg = f'{source.describe(member)}: another size than {members[0]}; replace it'
             raise CraniumError(msg)
-    if item.mask:
-        mask = pixels.pop() > options.mask_threshold
-        hemorrhage_pixels, mask_png = int(np.count_nonzero(mask)), encode_png(mask.view(np.uint8))
+    mask = (pixels.pop() > options.mask_threshold).view(np.uint8) if item.mask else None
+    image: NDArray[np.uint8] | NDArray[np.uint16]
+    if options.window != 'hu' and _as_usual(item):
+        image, views = pixels[0], [shrink(pixels[0], _SHRINK)]
+    else:
+        brain, bone = pixels[0], pixels[1] if item.bone else None
+        hu = combine(brain, bone, item.brain_window, item.bone_window)
+        image, views = _render(hu, options.window, bool(item.bone))
+    pixel_mm = PIXEL_MM if image.shape == _CT_ICH_SHAPE else np.nan
+    return _Made(image, mask, views, members, list(map(sha256, contents)), pixel_mm)
+
+
+def _write_slice(new: Path, item: RawSlice, made: _Made) -> dict[str, Any]:
+    """Encode and write a slice; return what the manifest holds of it."""
+    if made.mask is not None and made.mask.any():
+        hemorrhage_pixels, mask_png = int((made.mask == 1).sum()), encode_png(made.mask)
     else:
         value = IGNORE_INDEX if item.label == UNLABELLED else 0
-        hemorrhage_pixels, mask_png = 0, uniform_png(*pixels[0].shape, value)
-    stored, views = _render(item, options.window, pixels)
-    image_png = encode_png(stored)
+        hemorrhage_pixels, mask_png = 0, uniform_png(*made.image.shape, value)
+    image_png = encode_png(made.image)
     image = f'{IMAGES}/{item.split}/{item.name}.png'
     write_file(new / image, image_png)
     write_file(new / mask_path(image), mask_png)
-    center = head_center(views[0]) or (np.nan, np.nan)
+    center = head_center(made.views[0]) or (np.nan, np.nan)
     head_x, head_y = (round(_SHRINK * length + (_SHRINK - 1) / 2, 2) for length in center)
-    row = {
+    return {
         'image': image,
         'hemorrhage_pixels': hemorrhage_pixels,
         'head_x': head_x,
         'head_y': head_y,
-        'pixel_mm': PIXEL_MM if stored.shape == _CT_ICH_SHAPE else np.nan,
-        'sources': ';'.join(members),
-        'source_sha256': ';'.join(map(sha256, contents)),
+        'pixel_mm': round(made.pixel_mm, 6),
+        'slice_mm': round(made.slice_mm, 4),
+        'sources': ';'.join(made.sources),
+        'source_sha256': ';'.join(made.digests),
         'image_sha256': sha256(image_png),
         'mask_sha256': sha256(mask_png),
     }
-    mean = cv2.addWeighted(views[0], 0.5, views[-1], 0.5, 0)
-    return row, np.asarray(mean, np.uint8)
 
 
 def _sources(item: RawSlice, window: str) -> list[str]:
@@ -242,32 +297,32 @@ def _as_usual(item: RawSlice) -> bool:
 
 
 def _render(
-    item: RawSlice, window: str, pixels: Sequence[NDArray[np.uint8]]
+    hu: NDArray[np.int16], window: str, air: bool = True
 ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], list[NDArray[np.uint8]]]:
-    """Make the pixels that are stored, and gray views, shrunk, in which the head can be seen."""
-    if window != 'hu' and _as_usual(item):
-        return pixels[0], [shrink(pixels[0], _SHRINK)]
-    brain, bone = pixels[0], pixels[1] if item.bone else None
-    hu = combine(brain, bone, item.brain_window, item.bone_window)
+    """Make the pixels that are stored, and gray views, shrunk, in which the head can be seen.
+
+    ``air`` tells whether the slice shows HU of air, so that this is black in the bone window.
+    """
     if window != 'hu':
         gray = (BRAIN if window == 'brain' else BONE).to_gray(hu)
         return gray, [shrink(gray, _SHRINK)]
     views = [BRAIN.to_gray(shrink(np.clip(hu, *_SOFT_HU), _SHRINK))]
-    if item.bone:  # without it, air would not be black in the bone window
+    if air:
         views.append(BONE.to_gray(shrink(hu, _SHRINK)))
     return encode_hu(hu), views
 
 
-def _ct(window: str, pixel_mm: 'pd.Series[float]') -> dict[str, Any]:
-    """Say what a pixel's value means and how large it is."""
+def _ct(window: str, manifest: 'pd.DataFrame', measured: bool) -> dict[str, Any]:
+    """Say what a pixel's value means and how large it is; None where that differs."""
     shown = BRAIN if window == 'brain' else BONE
+    pixel_mm, slice_mm = (manifest[name].dropna().unique() for name in ('pixel_mm', 'slice_mm'))
     return {
         'unit': 'HU' if window == 'hu' else 'gray value, 0 to 255 over the window',
         'offset': HU_OFFSET if window == 'hu' else 0,
-        'window': [round(shown.low), round(shown.high)],
-        'pixel_mm': PIXEL_MM if pixel_mm.notna().any() else None,
-        'pixel_mm_assumed': True,
-        'slice_mm': SLICE_MM,
+        'window': None if measured and window == 'hu' else [round(shown.low), round(shown.high)],
+        'pixel_mm': float(pixel_mm[0]) if len(pixel_mm) == 1 else None,
+        'pixel_mm_assumed': not measured,
+        'slice_mm': (float(slice_mm[0]) if len(slice_mm) == 1 else None) if measured else SLICE_MM,
     }
 
 
@@ -277,9 +332,9 @@ def _dataset_json(plan: Plan, manifest: 'pd.DataFrame', new: Path) -> str:
     pixels = manifest.groupby('split')['hemorrhage_pixels'].sum()
     notes = Counter(filter(None, ';'.join(manifest['notes']).split(';')))
     content = {
-        'dataset': 'ct-ich v1.0.0, CC BY 4.0, https://physionet.org/content/ct-ich/1.0.0/',
+        'dataset': plan.raw.title,
         'source': plan.raw.source.name,
-        'ct': _ct(options.window, manifest['pixel_mm']),
+        'ct': _ct(options.window, manifest, isinstance(plan.raw.source, Volumes)),
         'options': {
             **options.recipe,
             'unlabelled': options.unlabelled,

@@ -1,8 +1,9 @@
-"""The raw ct-ich tree as records: one per slice, with what the CSV files say of it."""
+"""Data sets as records, one per slice; that of the raw ct-ich tree, with what its CSV files say."""
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,10 @@ from cranium.slices import BACKGROUND, MASKED, UNLABELLED, patient_name, slice_n
 from cranium.splits import Case
 from cranium.windows import BONE, BRAIN, Window
 
+if TYPE_CHECKING:
+    from cranium.preparation.volumes import Volumes
+
+CT_ICH = 'ct-ich v1.0.0, CC BY 4.0, https://physionet.org/content/ct-ich/1.0.0/'
 DEMOGRAPHICS = 'patient_demographics.csv'
 MASK_EXAMPLE = f'{PATIENTS}/049/brain/14_HGE_Seg.jpg'
 
@@ -76,7 +81,7 @@ class RawSlice:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """A raw download.
+    """A raw download, or scans of one's own.
 
     Args:
         source (Source): Where its members are read from.
@@ -86,14 +91,16 @@ class RawDataset:
         rows_without_image (int): Rows of the diagnosis whose slice is not in this download.
         unknown_files (tuple[str, ...]): Files that are neither slices nor a system's litter.
         remarks (tuple[str, ...]): What else is unusual. Defaults to nothing.
+        title (str): What the data set is called. Defaults to ct-ich.
     """
 
-    source: Source
+    source: 'Source | Volumes'
     slices: list[RawSlice]
     people: dict[str, tuple[float, str]]
     rows_without_image: int
     unknown_files: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    title: str = CT_ICH
 
 
 def read_raw(source: Source) -> RawDataset:
@@ -135,7 +142,7 @@ def read_raw(source: Source) -> RawDataset:
     if unlabelled and unknown and not any(item.mask for item in slices):
         msg = f'{source}: {unlabelled} slices need a mask, and none has one{_seen(unknown)}; masks'
         raise CraniumError(f'{msg} are named as {MASK_EXAMPLE}')
-    people, remarks = _read_people(source, _find_csv(members, DEMOGRAPHICS))
+    people, remarks = read_people(source, _find_csv(members, DEMOGRAPHICS))
     return RawDataset(source, slices, people, len(diagnosis), tuple(unknown), remarks)
 
 
@@ -201,10 +208,10 @@ def _misfit(source: Source, brain: str, mask: str) -> str | None:
     return f'mask of {mask_width} x {mask_height} on an image of {width} x {height}'
 
 
-def _read_people(
+def read_people(
     source: Source, member: str | None
 ) -> tuple[dict[str, tuple[float, str]], tuple[str, ...]]:
-    """Read ages and sexes, and what there is to remark.
+    """Read ages and sexes from ct-ich's table, and what there is to remark.
 
     Without the file there are none, as nothing but statistics needs it.
     """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -116,12 +116,13 @@ def check_scans(
     """Check every scan of a download; see :func:`check_scan`.
 
     Args:
-        raw (RawDataset): The download.
+        raw (RawDataset): A download of ct-ich.
         mask_threshold (int): A mask pixel above it is hemorrhage.
         progress (Callable): Called with the number of slices done since the last call.
     """
     checks = []
-    scans = each_scan(partial(check_scan, raw.source, mask_threshold), raw.slices)
+    source = cast(Source, raw.source)
+    scans = each_scan(partial(check_scan, source, mask_threshold), raw.slices)
     for check, slices in scans:
         checks.append(check)
         progress(slices)

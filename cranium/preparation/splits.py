@@ -35,7 +35,7 @@ def make_splits(cases: Sequence[Case], protocol: str, folds: int = 5, seed: int 
     Raises:
         CraniumError: Fewer patients with hemorrhage (``patient``) or slices (``slice``) than folds.
     """
-    cases = sorted(cases, key=lambda case: (int(case.patient), case.name))
+    cases = sorted(cases, key=lambda case: (_by_number(case.patient), case.name))
     if protocol == 'patient':
         return Splits(protocol, _patient_folds(cases, folds, seed), seed)
     if protocol == 'slice':
@@ -44,6 +44,12 @@ def make_splits(cases: Sequence[Case], protocol: str, folds: int = 5, seed: int 
         members = tuple(tuple(patient_name(n + 49) for n in sorted(fold)) for fold in AUTHORS_FOLDS)
         return Splits(protocol, members)
     raise CraniumError(f'no protocol {protocol!r}; choose one of {", ".join(PROTOCOLS)}')
+
+
+def _by_number(patient: str) -> tuple[bool, int, str]:
+    """Sort numbers as such, and before names."""
+    number = patient.isdigit()
+    return not number, int(patient) if number else 0, patient
 
 
 def _patient_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[str, ...], ...]:
@@ -70,7 +76,7 @@ def _patient_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[
         warnings.simplefilter('ignore', UserWarning)
         held_out = [test for _, test in splitter.split(groups, strata, groups)]
     return tuple(
-        tuple(sorted({groups[index] for index in indices}, key=int)) for indices in held_out
+        tuple(sorted({groups[index] for index in indices}, key=_by_number)) for indices in held_out
     )
 
 

@@ -1,5 +1,6 @@
 """Masks of hemorrhage that belong to a scan: NIfTI and DICOM-SEG, on the scan's own slices."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -125,8 +126,8 @@ def hemorrhage_labels(names: Mapping[int, str], source: str) -> dict[int, str]:
     return {value: _type(words[value]) for value in chosen}
 
 
-def referenced_series(file: Path) -> str | None:
-    """Return the SeriesInstanceUID that a DICOM-SEG is drawn on; None for any other file.
+def referenced_scan(file: Path) -> str | None:
+    """Return the name of the scan that a DICOM-SEG is drawn on; None for any other file.
 
     Raises:
         CraniumError: It is DICOM, and damaged.
@@ -138,7 +139,8 @@ def referenced_series(file: Path) -> str | None:
     if str(dataset.get('SOPClassUID')) not in SEGMENTATIONS:
         return None
     series = dataset.get('ReferencedSeriesSequence') or []
-    return str(series[0].get('SeriesInstanceUID')) if series else ''
+    uid = str(series[0].get('SeriesInstanceUID')) if series else ''
+    return f'series-{hashlib.sha256(uid.encode()).hexdigest()[:8]}'  # as `find_scans` names it
 
 
 def _type(text: str) -> str:

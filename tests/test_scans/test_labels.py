@@ -11,7 +11,8 @@ from pydicom.sr.codedict import codes
 
 from cranium.errors import CraniumError
 from cranium.scans.dicom import read_dicom
-from cranium.scans.labels import hemorrhage_labels, read_label, referenced_series
+from cranium.scans.find import find_scans
+from cranium.scans.labels import hemorrhage_labels, read_label, referenced_scan
 from cranium.scans.nifti import read_nifti
 from tests.dicom_files import tilted, write_series
 
@@ -152,7 +153,8 @@ class TestSeg:
         scan = read_dicom(files)
         label = read_label(file, scan)
         assert np.array_equal(scan.restore(label.mask), blood)
-        assert referenced_series(file) == '1.2.3.4'
+        (found,), _ = find_scans([tmp_path / 'ct'], tmp_path)
+        assert referenced_scan(file) == found.name
 
     def test_several_segments(self, tmp_path, hu, blood):
         files = write_series(tmp_path / 'ct', hu)
@@ -210,4 +212,4 @@ class TestSeg:
         brain = write_seg(tmp_path / 'd.dcm', files, blood, [segment(1, 'Brain', codes.SCT.Brain)])
         with pytest.raises(CraniumError, match=r'd\.dcm: labels of Brain Brain; name the one'):
             read_label(brain, read_dicom(files))
-        assert referenced_series(files[0]) is None
+        assert referenced_scan(files[0]) is None
