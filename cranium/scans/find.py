@@ -15,7 +15,7 @@ from cranium.scans.scan import Scan
 from cranium.scans.series import series_of
 from cranium.windows import BRAIN, Window
 
-_NIFTI = ('.nii', '.nii.gz')
+NIFTI = ('.nii', '.nii.gz')
 _PICTURES = ('.png', '.jpg', '.jpeg')
 
 _DICOM = ('.dcm', '.dicom', '.ima')  # most have one of these names or none
@@ -252,7 +252,7 @@ def _scans_in(place: _Place, files: Sequence[Path], faults: list[Fault]) -> list
 
 def _kind(path: Path) -> str:
     name = path.name.lower()
-    if name.endswith(_NIFTI):
+    if name.endswith(NIFTI):
         return 'nifti'
     return 'pictures' if name.endswith(_PICTURES) else 'dicom'
 

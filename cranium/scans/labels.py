@@ -1,8 +1,7 @@
 """Masks of hemorrhage that belong to a scan: NIfTI and DICOM-SEG, on the scan's own slices."""
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from cranium.scans.axial import order, to_axial
 from cranium.scans.headers import is_dicom, read_dataset, read_header
 from cranium.scans.nifti import read_volume
 from cranium.scans.scan import Geometry, Scan
+from cranium.scans.series import series_name
 from cranium.slices import HEMORRHAGE_TYPES, IGNORE_INDEX, join_types
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def referenced_scan(file: Path) -> str | None:
         return None
     series = dataset.get('ReferencedSeriesSequence') or []
     uid = str(series[0].get('SeriesInstanceUID')) if series else ''
-    return f'series-{hashlib.sha256(uid.encode()).hexdigest()[:8]}'  # as `find_scans` names it
+    return series_name(uid)
 
 
 def _type(text: str) -> str:
@@ -198,13 +198,15 @@ def _read_seg(file: Path, scan: Scan) -> tuple[NDArray[Any], Geometry | None, Ma
     _require_same_frame(dataset, file, scan)
     try:
         names = {int(each.SegmentNumber): _name(each) for each in dataset.SegmentSequence}
-        found = _stack(dataset, file, [*hemorrhage_labels(names, str(file))])
-    except CraniumError:
-        raise
-    except Exception as error:  # whatever a damaged file leads to
+        frames = [*_frames(dataset)]
+    except Exception as error:  # whatever a damaged file leads to, and decoders raise
         msg = f'{file}: a segmentation that cannot be understood; export it again'
         raise CraniumError(msg) from error
-    values, geometry = found or (np.zeros(scan.hu.shape, np.int32), scan.geometry)
+    chosen = hemorrhage_labels(names, str(file))
+    frames = [frame for frame in frames if frame.segment in (*chosen, None)]
+    values, geometry = np.zeros(scan.hu.shape, np.int32), scan.geometry
+    if frames:
+        values, geometry = _stack(frames, file)
     return values, geometry, names
 
 
@@ -223,26 +225,21 @@ def _name(segment: 'Dataset') -> str:
     return ' '.join([str(segment.get('SegmentLabel', '')), *meanings])
 
 
-def _stack(
-    dataset: 'Dataset', file: Path, chosen: list[int]
-) -> tuple[NDArray[np.int32], Geometry] | None:
-    """Put together the frames of the chosen segments, a slice for each position; None without."""
-    frames = [frame for frame in _frames(dataset) if frame.segment in (*chosen, None)]
-    if not frames:
-        return None
+def _stack(frames: 'Sequence[_Frame]', file: Path) -> tuple[NDArray[np.int32], Geometry]:
+    """Put frames together, a slice for each position."""
     if len({(frame.across, frame.down) for frame in frames}) > 1:
         raise CraniumError(f'{file}: frames of several orientations; export one series a file')
     across, down = np.array(frames[0].across), np.array(frames[0].down)
     positions = sorted({frame.position for frame in frames})
-    numbers, _ = order(np.array(positions), across, down)
+    numbers = order(np.array(positions), across, down)
     positions = [positions[number] for number in numbers]
-    size = (int(dataset.Rows), int(dataset.Columns))
-    values = np.zeros((len(positions), *size), np.int32)
+    rows, columns = frames[0].pixels.shape
+    values = np.zeros((len(positions), rows, columns), np.int32)
     for frame in frames:
         target = values[positions.index(frame.position)]
         inside = frame.pixels > 0
         target[inside] = frame.pixels[inside] if frame.segment is None else frame.segment
-    orientation, geometry = to_axial(str(file), np.array(positions), across, down, size)
+    orientation, geometry = to_axial(str(file), np.array(positions), across, down, (rows, columns))
     return orientation.apply(values), geometry
 
 

@@ -65,7 +65,7 @@ def series_of(headers: Sequence[Header]) -> tuple[list[Series], list[MisfitError
     for group in _alike(headers, lambda one, other: one.series == other.series):
         stacks, remarks = _stacks(group, misfits)
         parts = [part for stack in stacks for part in _phases(stack)]
-        name = f'series-{hashlib.sha256(group[0].series.encode()).hexdigest()[:8]}'
+        name = series_name(group[0].series)
         if len(parts) == 1:
             found.append(Series(name, tuple(parts[0]), remarks))
             continue
@@ -74,6 +74,11 @@ def series_of(headers: Sequence[Header]) -> tuple[list[Series], list[MisfitError
             remark = f'{which} phases; each is a scan'
             found.append(Series(f'{name}-{number}', tuple(part), (remark, *remarks)))
     return _with_twins(found), misfits
+
+
+def series_name(uid: str) -> str:
+    """Return the pseudonym of a series, which is the same everywhere."""
+    return f'series-{hashlib.sha256(uid.encode()).hexdigest()[:8]}'
 
 
 def _alike(items: Iterable[Item], same: Callable[[Item, Item], bool]) -> list[list[Item]]:

@@ -173,7 +173,7 @@ def manifest(tree):
         | dict(patient='049', slice=number, image=f'images/train/049_{number:03d}.png', age=1.0)
         | dict(hemorrhage_pixels=7 * (number == 5), head_angle=-3.0)
         | dict(head_x=np.nan if number == 6 else 10.5, head_y=np.nan if number == 6 else 20.0)
-        | dict(pixel_mm=np.nan if number == 3 else 0.5)
+        | dict(pixel_mm=np.nan if number == 3 else 0.5, slice_mm=4.0 if number == 2 else np.nan)
         for number in range(1, 8)
     ]
     left_out = rows[0] | dict(image='', slice=9)
@@ -188,6 +188,7 @@ def test_the_manifest_tells_what_is_known_of_a_slice(tree, manifest):
     assert info[5]['head_center'] is None and info[5]['head_angle'] == -3
     # Of slice 3 it is not known, and 8 was added by hand.
     assert [i['pixel_mm'] for i in info] == [0.5, 0.5, 0.36, 0.5, 0.5, 0.5, 0.5, 0.36]
+    assert [i.get('voxel_mm') for i in info] == [None, (4, 0.5, 0.5)] + [None] * 6
     assert 'head_angle' not in info[7]  # not in the manifest: somebody added it by hand
     for number in range(1, 8):
         (tree / f'masks/train/049_{number:03d}.png').write_bytes(b'not read')

@@ -276,6 +276,18 @@ def test_patient_and_slice_of_the_sample_come_before_its_name():
     assert evaluate(HemorrhageMetric(), of=made)['patient/authors_dice'] == 1
 
 
+def test_distances_in_mm_and_volumes_in_ml_where_the_voxel_is_known(tmp_path):
+    """A column of 3 pixels too far to the right by one: 2 mm, and each pixel 4 x 2 x 5 mm."""
+    truth, mask = np.zeros((2, 9, 9), int)
+    truth[2:5, 3], mask[2:5, 4], mask[5, 4] = 1, 1, 1
+    known = dict(patient='049', slice=1, voxel_mm=(5.0, 4.0, 2.0))
+    found = report(tmp_path, [data_sample('x', truth, mask, **known)])
+    assert found.figures['slice/hd95_mean'].unit == 'mm'
+    assert found.slices[['unit', 'pixel_volume']].to_numpy().tolist() == [['mm', 0.04]]
+    assert found.slices.assd[0] == pytest.approx((6 * 2 + (4**2 + 2**2) ** 0.5) / 7)
+    assert found.figures['patient/volume_error_ml'].value == pytest.approx(0.04)
+
+
 def test_types_come_from_the_diagnosis(tmp_path):
     (tmp_path / 'diagnosis.csv').write_text(
         'PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,'
