@@ -3,7 +3,7 @@
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,8 +88,7 @@ def _raw(path: Path) -> tuple[Source, pd.DataFrame]:
     rows = pd.DataFrame(raw.slices).rename(columns={'number': 'slice', 'brain': 'image'})
     people = [raw.people.get(patient, (np.nan, '')) for patient in rows['patient']]
     rows[['age', 'sex']] = pd.DataFrame(people)
-    source = cast(Source, raw.source)  # of ct-ich
-    return source, rows.fillna({'mask': '', 'bone': ''}).assign(split='all')
+    return raw.source, rows.fillna({'mask': '', 'bone': ''}).assign(split='all')
 
 
 def _raw_download(path: Path) -> str:

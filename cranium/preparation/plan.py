@@ -10,7 +10,6 @@ from cranium.preparation.images import MASK_THRESHOLD
 from cranium.preparation.raw import MASK_EXAMPLE, NO_BONE, RawDataset, RawSlice
 from cranium.preparation.scans import ScanCheck, check_scans, correct, refuse_mask_faults
 from cranium.preparation.splits import make_splits
-from cranium.preparation.volumes import Volumes
 from cranium.slices import UNLABELLED
 from cranium.splits import ROLES, SLICE_WARNING, Splits, count, read_splits
 
@@ -136,7 +135,7 @@ def make_plan(raw: RawDataset, options: Options) -> Plan:
         splits = make_splits(cases, options.split, options.folds, options.seed)
     roles = splits.roles(options.fold, cases)
     scans = []
-    if not isinstance(raw.source, Volumes):  # which have been checked as they were read
+    if raw.volumes is None:  # which have been checked as they were read
         scans = check_scans(raw, options.mask_threshold)
         refuse_mask_faults(scans)
     slices = []

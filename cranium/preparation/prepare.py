@@ -90,7 +90,8 @@ def write_plan(
                     (new / kind / split).mkdir(parents=True)
             rows: list[dict[str, Any]] = []
             people = plan.raw.people
-            work = partial(_write_scan, plan.raw.source, plan.options, new, people)
+            source = plan.raw.volumes or plan.raw.source
+            work = partial(_write_scan, source, plan.options, new, people)
             for scan in each_scan(work, plan.slices):
                 rows += scan
                 progress(len(scan))
@@ -334,7 +335,7 @@ def _dataset_json(plan: Plan, manifest: 'pd.DataFrame', new: Path) -> str:
     content = {
         'dataset': plan.raw.title,
         'source': plan.raw.source.name,
-        'ct': _ct(options.window, manifest, isinstance(plan.raw.source, Volumes)),
+        'ct': _ct(options.window, manifest, plan.raw.volumes is not None),
         'options': {
             **options.recipe,
             'unlabelled': options.unlabelled,

@@ -92,15 +92,18 @@ class RawDataset:
         unknown_files (tuple[str, ...]): Files that are neither slices nor a system's litter.
         remarks (tuple[str, ...]): What else is unusual. Defaults to nothing.
         title (str): What the data set is called. Defaults to ct-ich.
+        volumes (Volumes, optional): What reads slices of one's own scans. Defaults to None: pairs
+            of JPEG.
     """
 
-    source: 'Source | Volumes'
+    source: Source
     slices: list[RawSlice]
     people: dict[str, tuple[float, str]]
     rows_without_image: int
     unknown_files: tuple[str, ...]
     remarks: tuple[str, ...] = ()
     title: str = CT_ICH
+    volumes: 'Volumes | None' = None
 
 
 def read_raw(source: Source) -> RawDataset:

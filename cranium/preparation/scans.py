@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -121,8 +121,7 @@ def check_scans(
         progress (Callable): Called with the number of slices done since the last call.
     """
     checks = []
-    source = cast(Source, raw.source)
-    scans = each_scan(partial(check_scan, source, mask_threshold), raw.slices)
+    scans = each_scan(partial(check_scan, raw.source, mask_threshold), raw.slices)
     for check, slices in scans:
         checks.append(check)
         progress(slices)

@@ -90,15 +90,6 @@ class Volumes:
     label_names: Mapping[int, str] | None = None
     remarks: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        """The folder's own name, without where it lies."""
-        return self.images.resolve().name
-
-    def __str__(self) -> str:
-        """Name the folder in a message."""
-        return str(self.images)
-
     def read(self, case: Case) -> tuple[Scan, Label | None]:
         """Read a scan and its mask.
 
@@ -203,7 +194,8 @@ def read_volumes(volumes: Volumes) -> RawDataset:
     if without:
         said.append(f'scans without a mask: {without} of {len(volumes.cases)}')
     remarks = (*volumes.remarks, *said, *remarks)
-    return RawDataset(volumes, slices, people, 0, (), remarks, 'own scans')
+    source = FolderSource(volumes.images)
+    return RawDataset(source, slices, people, 0, (), remarks, 'own scans', volumes)
 
 
 @dataclass(frozen=True)
