@@ -11,8 +11,8 @@ model = dict(
 )
 img_scale = (128, 128)
 resize = dict(type='Resize', scale=img_scale, keep_ratio=False)
-train_pipeline = [*_base_.train_pipeline[:2], resize, *_base_.train_pipeline[3:]]
-test_pipeline = [*_base_.test_pipeline[:1], resize, *_base_.test_pipeline[2:]]
+train_pipeline = [resize if step.type == 'Resize' else step for step in _base_.train_pipeline]
+test_pipeline = [resize if step.type == 'Resize' else step for step in _base_.test_pipeline]
 train_dataloader = dict(num_workers=1, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

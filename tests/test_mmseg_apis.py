@@ -16,7 +16,7 @@ from PIL import Image
 from cranium.errors import CraniumError
 from cranium.visualization.overlay import COLOURS, PREDICTION, read_gray
 from cranium.windows import decode_hu
-from tests.conftest import ROOT, call_cranium
+from tests.conftest import ROOT, call_cranium, write_hu
 from tests.test_configs import shrink
 
 SMALL = 'unet-cranium_small_1xb8-8k_cranium-aligned-192x160'
@@ -134,9 +134,16 @@ def test_networks_in_gray_values(name, tree, tmp_path):
     grays = [np.asarray(Image.open(path)) for path in paths]
     for sample, path_sample in zip(inference_model(model, grays), expected):
         assert torch.equal(sample.seg_logits.data, path_sample.seg_logits.data)
+    colour = inference_model(model, np.dstack([grays[0]] * 3))  # as cv2.imread gives it
+    assert torch.allclose(colour.seg_logits.data, expected[0].seg_logits.data, atol=1e-5)
+    with pytest.raises(CraniumError, match='an image holds int16; expected gray values of 8 bits'):
+        inference_model(model, grays[0].astype(np.int16))
     inferencer = MMSegInferencer(config, weights, device='cpu')
     for inputs in (paths, grays):
         found = inferencer(inputs, out_dir=str(tmp_path / 'out'), return_vis=True)
         for mask, picture, sample in zip(*found.values(), expected):
             assert np.array_equal(mask, mask_of(sample))
             assert picture.shape[2] == 3 and picture[48:].std() > 20
+    write_hu(tree)
+    with pytest.raises(CraniumError, match=r'holds uint16; expected gray .* --window brain'):
+        inferencer(paths)

@@ -7,6 +7,7 @@ import cranium.engine  # noqa: F401  (before anything of mmseg)
 
 from .alignment import AlignHead
 from .cranium_dataset import CraniumDataset
+from .gray import GrayChannels
 from .intensity import DistortHU, WindowCT
 from .masks import LoadMask
 from .paste import PasteHemorrhage
@@ -19,6 +20,7 @@ __all__ = [
     'BalancedSampler',
     'CraniumDataset',
     'DistortHU',
+    'GrayChannels',
     'LoadMask',
     'LoadScan',
     'PasteHemorrhage',

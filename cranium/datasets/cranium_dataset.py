@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cranium.errors import CraniumError
 from cranium.slices import PIXEL_MM, parse_slice_name, patient_name
 
+from .gray import GrayChannels
 from .masks import PREPARE, CheckLabels
 from .records import list_scans, manifest_records
 from .sample import Sample, SliceFiles
@@ -249,8 +250,9 @@ class CraniumDataset(BaseSegDataset):
 
     def _check_gray(self, path: str) -> None:
         steps = (*self.load.transforms, *self.pipeline.transforms)
-        if all(
-            not isinstance(step, LoadImageFromFile) or step.color_type == 'unchanged'
+        if not any(
+            isinstance(step, GrayChannels)
+            or (isinstance(step, LoadImageFromFile) and step.color_type != 'unchanged')
             for step in steps
         ):
             return

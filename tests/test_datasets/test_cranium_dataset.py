@@ -155,6 +155,8 @@ def test_a_pipeline_for_gray_values_refuses_hu(tree, color_type):
     with pytest.raises(CraniumError, match=f'{file} holds .*--window brain --overwrite'):
         build(tree, pipeline=pipeline[1:], load=pipeline[:1])
     unchanged = dict(type='LoadImageFromFile', color_type='unchanged')
+    with pytest.raises(CraniumError, match=f'{file} holds .*--window brain --overwrite'):
+        build(tree, pipeline=[unchanged, dict(type='GrayChannels', channels=3)])
     build(tree, pipeline=[unchanged, dict(type='LoadScan')])
 
 

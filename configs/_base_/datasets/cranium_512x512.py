@@ -11,7 +11,8 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', color_type='unchanged'),
+    dict(type='GrayChannels', channels=3),
     dict(type='Resize', scale=img_scale, keep_ratio=False),
     # After Resize: predictions are compared with the mask on its own grid.
     dict(type='LoadAnnotations'),

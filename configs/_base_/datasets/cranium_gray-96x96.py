@@ -11,7 +11,8 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile', color_type='grayscale'),
+    dict(type='LoadImageFromFile', color_type='unchanged'),
+    dict(type='GrayChannels', channels=1),
     dict(type='Resize', scale=img_scale, keep_ratio=False, interpolation='area'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
