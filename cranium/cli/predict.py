@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from cranium.inference.predict import Outcome
     from cranium.inference.share import Share
     from cranium.scans.find import Found
-    from cranium.windows import Window
 
 FORMATS = ('mask', 'nifti', 'dicom-seg', 'overlay', 'probability')
 EXAMPLE = """\b
@@ -72,12 +71,12 @@ def command(
     from cranium.inference.share import find_share
     from cranium.windows import Window
 
-    shown, share = Window(*window), find_share()
-    settings = Settings(save=tuple(dict.fromkeys(save)), window=shown, **flags)
+    share = find_share()
+    settings = Settings(save=tuple(dict.fromkeys(save)), window=Window(*window), **flags)
     # Libraries warn with the very words of a file, which may tell of a patient. What a user should
     # know is among the remarks.
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
-    with warnings.catch_warnings(), _Terminal(shown, share) as terminal:
+    with warnings.catch_warnings(), _Terminal(share) as terminal:
         warnings.simplefilter('ignore')
         succeeded = predict(inputs, out, (checkpoint, config, device), settings, terminal, share)
     terminal.conclude(out)
@@ -88,8 +87,7 @@ def command(
 class _Terminal:
     """Says what happens: a line for each scan, and a bar with the time left on a terminal."""
 
-    def __init__(self, window: 'Window', share: 'Share') -> None:
-        self._window = window
+    def __init__(self, share: 'Share') -> None:
         self._share = share
         self._bar: Any = None
         self._outcomes: list[Outcome] = []
@@ -109,12 +107,6 @@ class _Terminal:
         if self._share.size > 1:
             click.echo(
                 f'process {self._share.rank} of {self._share.size}: {len(scans)} of {of} scans'
-            )
-        if any(scan.kind == 'pictures' for scan in scans):
-            low, high = self._window.low, self._window.high
-            click.echo(
-                f'8-bit pictures are taken for the window {self._window.level:g} '
-                f'{self._window.width:g} (level, width; {low:g} to {high:g} HU); see --window'
             )
         if _on_terminal():
             slices = sum(_slices(scan) for scan in scans)

@@ -1,6 +1,7 @@
 """Scans in, files out: what ``cranium predict`` does."""
 
 import hashlib
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -243,11 +244,16 @@ class _Run:
         self, pending: Iterator[_Pending]
     ) -> Iterator[tuple[_Pending, Scan | CraniumError | OSError]]:
         """Read scans as they are needed, as many at a time as joblib has workers."""
+        window = self.settings.window
+        if 'joblib' not in sys.modules:  # then nobody has configured it, and it is slow to import
+            yield from ((each, _read_one(each.found, window)) for each in pending)
+            return
         from joblib import Parallel, delayed, effective_n_jobs
 
         while some := list(islice(pending, effective_n_jobs(None))):
-            reading = [delayed(_read_one)(each.found, self.settings.window) for each in some]
-            yield from zip(some, Parallel()(reading))
+            yield from zip(
+                some, Parallel()(delayed(_read_one)(each.found, window) for each in some)
+            )
 
     def _segment(self, pending: _Pending, scan: Scan | CraniumError | OSError) -> None:
         found = pending.found

@@ -151,7 +151,7 @@ def _nifti(scan: Scan, slices: NDArray[Any]) -> bytes:
     import deflate
 
     image = _like_source(scan, slices) if is_nifti(scan) else _on_grid(scan, slices)
-    return bytes(deflate.gzip_compress(image.to_bytes(), 6))
+    return bytes(deflate.gzip_compress(image.to_bytes(), 1))
 
 
 def _like_source(scan: Scan, slices: NDArray[Any]) -> Any:

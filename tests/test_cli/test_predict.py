@@ -59,10 +59,10 @@ def test_it_says_a_line_for_each_scan_and_what_pictures_are_taken_for(scan, tmp_
     result = call_cranium('predict', scan, '--out', tmp_path / 'out', '--window', 35, 80)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0] == (
-        '8-bit pictures are taken for the window 35 80 (level, width; -5 to 75 HU); see --window'
+    assert lines[0].startswith('049: 2 slices, hemorrhage (score 3.00), ')
+    assert lines[1].startswith(
+        '  taken for pictures of the window -5 to 75 HU (level 35, width 80)'
     )
-    assert lines[1].startswith('049: 2 slices, hemorrhage (score 3.00), ')
     assert '  a stand-in' in lines
     assert lines[-1] == str(tmp_path / 'out/scans.csv')
 
