@@ -417,4 +417,6 @@ def _in_a_line(error: CraniumError | OSError) -> str:
 
 
 def _shown(value: object) -> str:
-    return ' '.join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ' '.join(f'{number:g}' for number in value)
+    return str(value)
