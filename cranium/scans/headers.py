@@ -70,6 +70,7 @@ _SAME_SPACING = 1e-3
 _LARGEST = 4096  # rows or columns
 
 DICOMDIR = 'a DICOMDIR'
+_NO_PATH = Path()
 
 SAME_MM = 0.01
 """Slices that lie closer to each other are at one position."""
@@ -167,13 +168,17 @@ class NoSliceError(CraniumError):
     """A sound DICOM file that is no CT slice; beside slices it is left out.
 
     Args:
+        message (str): One line, with remedy.
         path (Path): The file.
         what (str): What it is.
         study (str): Its StudyInstanceUID.
     """
 
-    def __init__(self, path: Path, what: str, study: str) -> None:
-        super().__init__(f'{path}: {what}, not a CT slice; name a series of CT slices')
+    # Defaults for pickle, which knows the message alone when it makes one.
+    def __init__(
+        self, message: str, path: Path = _NO_PATH, what: str = '', study: str = ''
+    ) -> None:
+        super().__init__(message)
         self.path = path
         self.what = what
         self.study = study
@@ -267,7 +272,8 @@ def read_header(path: Path) -> Header:
 
 def _header(path: Path, dataset: 'Dataset') -> Header:
     if what := _no_slice(dataset):
-        raise NoSliceError(path, what, _text(dataset.get('StudyInstanceUID')))
+        msg = f'{path}: {what}, not a CT slice; name a series of CT slices'
+        raise NoSliceError(msg, path, what, _text(dataset.get('StudyInstanceUID')))
     shared = [*_macros(dataset.get('SharedFunctionalGroupsSequence'))]
     each = [*(dataset.get('PerFrameFunctionalGroupsSequence') or [])]
     count = int(dataset.get('NumberOfFrames') or 1)

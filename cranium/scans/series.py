@@ -41,11 +41,11 @@ class MisfitError(CraniumError):
     """Slices that do not fit the rest of their series.
 
     Args:
-        path (Path): The first of them.
         message (str): One line, with remedy.
+        path (Path): The first of them.
     """
 
-    def __init__(self, path: Path, message: str) -> None:
+    def __init__(self, message: str, path: Path) -> None:
         super().__init__(message)
         self.path = path
 
@@ -119,7 +119,7 @@ def _misfit(group: Sequence[Header], most: Header) -> MisfitError:
     slices = f'{first.path} and {more} more' if more else str(first.path)
     msg = f'{slices}: {first.pixels}, where most of the series has {most.pixels}'
     msg = f'{msg}; put the slices of each kind into a folder of their own'
-    return MisfitError(first.path, msg)
+    return MisfitError(msg, first.path)
 
 
 def _phases(stack: list[Header]) -> list[list[Header]]:

@@ -1,4 +1,5 @@
 import os
+import pickle
 import shutil
 import tempfile
 import warnings
@@ -497,6 +498,8 @@ def test_headers_that_are_no_use(tmp_path, tags, message):
         read_dicom([file])
     assert '\n' not in str(error.value)
     assert not any(tag in str(error.value) for tag in PATIENT)
+    again = pickle.loads(pickle.dumps(error.value))  # as from a worker
+    assert type(again) is type(error.value) and str(again) == str(error.value)
 
 
 def test_a_number_that_is_none_is_not_shown(tmp_path):
