@@ -409,20 +409,18 @@ def lossless_without_its_table(file):
     damage_jpeg(file, b'\xff\xc4', b'\0\xc4')
 
 
-def lossless_without_its_end(file):
+def lossless_with_a_hole(file):
     """For which GDCM makes up pixels."""
-    dataset = pydicom.dcmread(file)
-    save(dataset, file, JPEGLossless)
-    content = file.read_bytes()
-    file.write_bytes(content[:-60] + bytes(50) + content[-10:])
+    damage_jpeg(file, b'\xff\xda', b'\xff\xda', hole=50)
 
 
-def damage_jpeg(file, old, new):
+def damage_jpeg(file, marker, other, hole=0):
     save(pydicom.dcmread(file), file, JPEGLossless)
     content = file.read_bytes()
-    start = content.index(b'\xff\xd8')
-    assert old in content[start:]
-    file.write_bytes(content[:start] + content[start:].replace(old, new, 1))
+    at = content.index(marker, content.index(b'\xff\xd8'))
+    after = at + 14  # beyond the header of what the marker begins
+    content = content[:at] + other + content[at + 2 : after] + bytes(hole) + content[after + hole :]
+    file.write_bytes(content)
 
 
 def as_text(file):
@@ -439,7 +437,7 @@ BROKEN = {
     raw_as_jpeg: 'its pixels are cut off, damaged, or not RLE Lossless',
     too_short: 'its pixels are cut off, damaged, or not Explicit VR Little Endian',
     lossless_without_its_table: 'its pixels are cut off, damaged, or not JPEG Lossless',
-    lossless_without_its_end: 'its pixels are cut off, damaged, or not JPEG Lossless',
+    lossless_with_a_hole: 'its pixels are cut off, damaged, or not JPEG Lossless',
     damaged_inside: 'its pixels are cut off, damaged, or not RLE Lossless',
     as_text: 'neither DICOM nor, by its name, NIfTI, PNG or JPEG; replace it',
     empty: 'neither DICOM nor, by its name, NIfTI, PNG or JPEG; replace it',
@@ -450,7 +448,7 @@ BROKEN = {
     ('damage', 'message'), BROKEN.items(), ids=lambda x: getattr(x, '__name__', '')
 )
 def test_broken_files(tmp_path, damage, message):
-    files = write_series(tmp_path, some_hu(3))
+    files = write_series(tmp_path, some_hu(3, 20, 20))
     damage(files[1])
     with pytest.raises(CraniumError, match=f'^{files[1]}: {message}') as error:
         read_dicom(files)
