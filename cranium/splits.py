@@ -33,11 +33,14 @@ class Case(NamedTuple):
         patient (str): The patient's number.
         name (str): The slice's name, unique among all.
         hemorrhage (bool): Whether it has a hemorrhage mask.
+        person (str): Whose scan it is, where several are of one; never written. Defaults to the
+            patient.
     """
 
     patient: str
     name: str
     hemorrhage: bool
+    person: str = ''
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def write_dicom(folder, sample):
     (folder / 'labels').mkdir()
     for patient, (hu, mask) in sample.items():
         options = dict(distance=DISTANCE, spacing=(SPACING, SPACING), series=f'1.2.{int(patient)}')
+        options['PatientID'] = patient
         files = write_series(folder / 'images' / patient, hu, **options)
         if mask.any():
             warnings.simplefilter('ignore')

@@ -53,6 +53,7 @@ class RawSlice:
         left_out (str): Why it is left out; empty where it is not.
         brain_window (Window): What the brain window shows. Defaults to that of ct-ich.
         bone_window (Window): What the bone window shows. Defaults to that of ct-ich.
+        person (str): Whose scan it is, where several may be of one. Defaults to the patient.
     """
 
     patient: str
@@ -67,6 +68,7 @@ class RawSlice:
     left_out: str = ''
     brain_window: Window = BRAIN
     bone_window: Window = BONE
+    person: str = ''
 
     @property
     def name(self) -> str:
@@ -76,7 +78,7 @@ class RawSlice:
     @property
     def case(self) -> Case:
         """What a split needs to know of it."""
-        return Case(self.patient, self.name, self.label == MASKED)
+        return Case(self.patient, self.name, self.label == MASKED, self.person)
 
 
 @dataclass(frozen=True)

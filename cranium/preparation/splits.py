@@ -55,28 +55,31 @@ def _by_number(patient: str) -> tuple[bool, int, str]:
 def _patient_folds(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[str, ...], ...]:
     """Draw folds of patients, stratified by whether a patient has hemorrhage.
 
+    All scans of one person are in one fold.
+
     Stratifying by the patient's and not the slice's hemorrhage is what makes every fold hold a
     patient with hemorrhage: the algorithm gives each such patient to the fold that has the fewest
     slices of such patients so far, so the first ones all go to different folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold  # a second to import
 
-    bleeding = {case.patient for case in cases if case.hemorrhage}
+    groups = [case.person or case.patient for case in cases]
+    bleeding = {group for group, case in zip(groups, cases) if case.hemorrhage}
     if len(bleeding) < folds:
         msg = (
             f'{folds} folds need {folds} patients with hemorrhage masks, here are {len(bleeding)};'
         )
         fewer = f' use --folds {len(bleeding)} or' if len(bleeding) > 1 else ''
         raise CraniumError(f'{msg}{fewer} complete the download')
-    groups = [case.patient for case in cases]
-    strata = [int(case.patient in bleeding) for case in cases]
+    strata = [int(group in bleeding) for group in groups]
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # It warns of strata with fewer members than folds, here patients without hemorrhage.
         warnings.simplefilter('ignore', UserWarning)
         held_out = [test for _, test in splitter.split(groups, strata, groups)]
     return tuple(
-        tuple(sorted({groups[index] for index in indices}, key=_by_number)) for indices in held_out
+        tuple(sorted({cases[index].patient for index in indices}, key=_by_number))
+        for indices in held_out
     )
 
 

@@ -20,6 +20,7 @@ from cranium.preparation.raw import DEMOGRAPHICS, RawDataset, RawSlice, read_peo
 from cranium.preparation.source import FolderSource
 from cranium.preparation.tree import sha256
 from cranium.scans.find import NIFTI, Found, find_scans, read_scan
+from cranium.scans.headers import read_dataset
 from cranium.scans.labels import Label, read_label, referenced_scan
 from cranium.scans.scan import Scan
 from cranium.slices import BACKGROUND, MASKED, UNLABELLED, patient_name
@@ -190,6 +191,11 @@ def read_volumes(volumes: Volumes) -> RawDataset:
         for remark in survey.remarks:
             patients[remark].append(patient)
     said = [f'{", ".join(names[:3])}{_more(names)}: {text}' for text, names in patients.items()]
+    people_of = {item.patient: item.person for item in slices if item.person}
+    if more := len(people_of) - len({*people_of.values()}):
+        said.append(
+            f'scans of a patient of whom there is another: {more}; folds keep them together'
+        )
     without = sum(case.mask is None for case in volumes.cases.values())
     if without:
         said.append(f'scans without a mask: {without} of {len(volumes.cases)}')
@@ -220,7 +226,7 @@ def _survey(volumes: Volumes, diagnosis: 'pd.DataFrame | None', case: Case) -> _
         fault = mask_fault(hemorrhage * np.uint8(255), hemorrhage, scan.hu)
     drawn = [MASKED if each.any() else BACKGROUND for each in label.mask == 1] if label else None
     types, remarks = _types(scan, label, diagnosis, case.patient)
-    member = _inside(case.scan.source, volumes.images)
+    member, person = _inside(case.scan.source, volumes.images), _person(case.scan)
     slices = tuple(
         RawSlice(
             case.patient,
@@ -230,10 +236,20 @@ def _survey(volumes: Volumes, diagnosis: 'pd.DataFrame | None', case: Case) -> _
             mask=str(case.mask) if drawn and drawn[number - 1] == MASKED else None,
             label=drawn[number - 1] if drawn else UNLABELLED,
             types=types[number - 1],
+            person=person,
         )
         for number in range(1, len(scan.hu) + 1)
     )
     return _Survey(slices, (*scan.remarks, *remarks), f'{case.mask}: {fault}' if fault else '')
+
+
+def _person(scan: Found) -> str:
+    """Tell persons apart without telling who they are; empty where the files do not say."""
+    if scan.kind != 'dicom':
+        return ''
+    dataset = read_dataset(scan.files[0], stop_before_pixels=True, specific_tags=['PatientID'])
+    person = str(dataset.get('PatientID') or '')
+    return person and sha256(person.encode())
 
 
 def _types(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from cranium.errors import CraniumError
+from cranium.manifest import MANIFEST, read_manifest
 from cranium.scans.scan import Scan
 from cranium.windows import BRAIN, Window, decode_hu
 
@@ -124,6 +125,8 @@ def to_hu(pixels: Gray, window: Window = BRAIN) -> NDArray[np.int16]:
 def read_pictures(files: Sequence[Path], window: Window = BRAIN) -> Scan:
     """Read a scan from pictures, one a slice, which tell nothing of its geometry.
 
+    Only the manifest of a tree that was prepared from DICOM or NIfTI tells the size of pixels.
+
     Args:
         files (sequence): Gray PNG or JPEG, from the neck to the vertex: 8-bit ones show a window,
             16-bit ones are HU + 32768, as ``cranium prepare --window hu`` writes them.
@@ -146,20 +149,40 @@ def read_pictures(files: Sequence[Path], window: Window = BRAIN) -> Scan:
             raise CraniumError(f'{msg}; the pictures of a scan need one size: put it elsewhere')
         pictures.append(pixels)
     stored: Any = np.stack(pictures)
-    hu = to_hu(stored, window)
-    name, source = files[0].stem, str(files[0])
-    if stored.dtype == np.uint16:
-        if hu.max() < _LEAST_HU:
-            msg = (
-                f'{files[0]}: 16-bit values of {stored.min()} to {stored.max()} are not HU + 32768'
-            )
-            raise CraniumError(f'{msg}; `{_HU_PNG}` writes such pictures')
-        return Scan(hu, name, source, tuple(map(str, files)))
-    remark = (
+    wide = stored.dtype == np.uint16
+    scan = Scan(
+        to_hu(stored, window),
+        files[0].stem,
+        str(files[0]),
+        tuple(map(str, files)),
+        pixel_mm=_measured_mm(files),
+        window=None if wide else window,
+        remarks=() if wide else (_describe(window),),
+    )
+    if wide and scan.hu.max() < _LEAST_HU:
+        low, high = stored.min(), stored.max()
+        msg = f'{scan.source}: 16-bit values of {low} to {high} are not HU + 32768'
+        raise CraniumError(f'{msg}; `{_HU_PNG}` writes such pictures')
+    return scan
+
+
+def _describe(window: Window) -> str:
+    return (
         f'taken for pictures of the window {window.low:g} to {window.high:g} HU (level '
         f'{window.level:g}, width {window.width:g}); what lies beyond is not known'
     )
-    return Scan(hu, name, source, tuple(map(str, files)), window=window, remarks=(remark,))
+
+
+def _measured_mm(files: Sequence[Path]) -> float | None:
+    """Side of the pixels, where a prepared tree of scans with a known geometry tells it."""
+    root = files[0].absolute().parents[2:3]
+    if not root or not (root[0] / MANIFEST).is_file():
+        return None
+    rows = read_manifest(root[0]).set_index('image')
+    names = [file.absolute().relative_to(root[0]).as_posix() for file in files]
+    known = rows.reindex(names)
+    sides = known['pixel_mm'].where(known['slice_mm'].notna()).unique()  # else it is assumed
+    return float(sides[0]) if len(sides) == 1 and sides[0] > 0 else None
 
 
 def _open(data: bytes, name: str, kind: str) -> Image.Image:

@@ -15,6 +15,7 @@ from cranium.preparation.check import check_tree
 from cranium.preparation.plan import Options, make_plan
 from cranium.preparation.prepare import write_plan
 from cranium.preparation.volumes import find_volumes, read_volumes
+from cranium.scans.find import find_scans
 from cranium.scans.pictures import read_pixels
 from cranium.windows import BRAIN, encode_hu
 from tests.conftest import call_cranium
@@ -139,7 +140,8 @@ class TestDicom:
         for number in range(1, 5):
             series = f'1.2.3.{number}'
             folder = tmp_path / f'all/Doe^Jane {number}'
-            files = write_series(folder, head(number), distance=4, series=series)
+            options = dict(distance=4, series=series, PatientID=str(number))
+            files = write_series(folder, head(number), **options)
             if number < 4:
                 file = tmp_path / f'all/{number}.dcm'
                 masks[number] = write_seg(file, files, blood(True), [segment(1, 'blood')])
@@ -167,15 +169,30 @@ class TestDicom:
     def test_distances_that_change(self, tmp_path, out):
         for number in range(1, 4):
             positions = [(0, 0, z) for z in (0, 4, 11)]
-            series = f'1.2.3.{number}'
-            files = write_series(
-                tmp_path / f'ct/{number}', head(number), positions=positions, series=series
-            )
+            options = dict(series=f'1.2.3.{number}', PatientID=str(number), positions=positions)
+            files = write_series(tmp_path / f'ct/{number}', head(number), **options)
             (tmp_path / 'seg').mkdir(exist_ok=True)
             write_seg(tmp_path / f'seg/{number}', files, blood(True), [segment(1, 'blood')])
         rows = prepare(tmp_path, out, 'ct', 'seg')
         assert [row['slice_mm'] for row in rows.values()] == [4, 5.5, 7] * 3
         assert json.loads((out / 'dataset.json').read_text())['ct']['slice_mm'] is None
+
+    def test_series_of_one_person_are_in_one_fold(self, tmp_path):
+        """Three persons of two series each: with three folds, each holds a person."""
+        for number in range(6):
+            options = dict(series=f'1.2.3.{number}', PatientID=f'P{number // 2}')
+            files = write_series(tmp_path / f'ct/{number}', head(number), **options)
+            write_seg(tmp_path / f'{number}.dcm', files, blood(True), [segment(1, 'blood')])
+        prepared = plan(tmp_path / 'ct', tmp_path)
+        found, _ = find_scans([tmp_path / 'ct'], tmp_path)
+        person = {scan.name: int(scan.files[0].parent.name) // 2 for scan in found}
+        folds = [sorted(person[patient] for patient in fold) for fold in prepared.splits.folds]
+        assert sorted(folds) == [[0, 0], [1, 1], [2, 2]]
+        (remark,) = (each for each in prepared.remarks() if 'another' in each)
+        assert remark.startswith('scans of a patient of whom there is another: 3;')
+        assert 'P0' not in prepared.splits.to_json([item.case for item in prepared.slices])
+        with pytest.raises(CraniumError, match=r'4 folds need 4 patients .*, here are 3'):
+            plan(tmp_path / 'ct', tmp_path, folds=4)
 
 
 class TestCtIch:

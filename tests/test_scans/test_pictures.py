@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import ExifTags, Image
 
 from cranium.errors import CraniumError
+from cranium.manifest import EMPTY_ROW, write_manifest
 from cranium.scans.pictures import decode, decode_jpeg, decode_png, jpeg_size, read_pictures
 from cranium.windows import BONE, encode_hu
 from tests.conftest import ROOT
@@ -175,3 +177,21 @@ class TestScan:
         files = self.write(tmp_path, np.array([[0, 4095]], np.uint16))
         with pytest.raises(CraniumError, match=r'049_001\.png: 16-bit values of 0 to 4095 are'):
             read_pictures(files)
+
+    def test_only_what_was_measured_is_the_size_of_pixels(self, tmp_path):
+        folder = tmp_path / 'images/val'
+        folder.mkdir(parents=True)
+        files = self.write(folder, np.full((2, 3), 32768, np.uint16), np.full((2, 3), 9, np.uint16))
+        images = [f'images/val/{file.name}' for file in files]
+        rows = [EMPTY_ROW | dict(image=image, pixel_mm=0.4, slice_mm=5.0) for image in images]
+
+        def found(*rows):
+            write_manifest(pd.DataFrame(rows), tmp_path)
+            return read_pictures(files).pixel_mm
+
+        assert found(*rows) == 0.4
+        assert found(*(row | dict(slice_mm=np.nan) for row in rows)) is None
+        assert found(rows[0], rows[1] | dict(pixel_mm=0.5)) is None
+        assert found(rows[0]) is None
+        (tmp_path / 'manifest.csv').unlink()
+        assert read_pictures(files).pixel_mm is None
