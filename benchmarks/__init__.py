@@ -1,1 +1,1 @@
-"""Paired measurements of speed; not part of the package."""
+"""Measurements of speed and robustness; not part of the package."""

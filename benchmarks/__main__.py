@@ -1,4 +1,4 @@
-"""Measure how fast Cranium is, on this machine and on real slices."""
+"""Measure how fast Cranium is, on this machine, and how robust, on real slices."""
 
 import argparse
 import sys
@@ -13,7 +13,14 @@ def main() -> None:
     """Run the benchmark that is named."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True, metavar='BENCHMARK')
-    for add_command in (add_preparation, add_scaling, add_loader, add_train, add_evaluation):
+    for add_command in (
+        add_preparation,
+        add_scaling,
+        add_loader,
+        add_train,
+        add_evaluation,
+        add_robustness,
+    ):
         add_command(commands)
     args = parser.parse_args()
     args.run(args)
@@ -137,6 +144,38 @@ def run_evaluation(args: argparse.Namespace) -> None:
     from benchmarks.evaluation import run as run_benchmark
 
     print(run_benchmark(args.source, args.slices))
+
+
+def add_robustness(commands: argparse._SubParsersAction) -> None:
+    """Add ``robustness``: a network on slices that were degraded."""
+    command = commands.add_parser(
+        'robustness', help='a network on pictures that are not like those it was trained on'
+    )
+    command.add_argument('--data', type=Path, default='data', help='prepared tree in HU')
+    command.add_argument(
+        '--checkpoint', type=Path, required=True, help='that has not seen the tested patients'
+    )
+    command.add_argument('--fold', type=int, help="of splits.json (default: the tree's test)")
+    command.add_argument(
+        '--slices', type=int, help='healthy slices that count of a patient (default: all)'
+    )
+    command.add_argument('--threshold', type=float, help="log-odds (default: the checkpoint's)")
+    command.add_argument(
+        '--degradations',
+        nargs='+',
+        default=(),
+        metavar='NAME',
+        help='by their begin (default: all)',
+    )
+    command.set_defaults(run=run_robustness)
+
+
+def run_robustness(args: argparse.Namespace) -> None:
+    """Print a table."""
+    from benchmarks.robustness import measure
+
+    settings = (args.fold, args.slices, args.threshold, args.degradations)
+    print_table(measure(args.data, args.checkpoint, *settings))
 
 
 if __name__ == '__main__':
