@@ -5,6 +5,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import highdicom
 import numpy as np
 import pydicom
 import pytest
@@ -579,3 +580,21 @@ def test_a_real_head():
     soft = scan.hu[18][(scan.hu[18] > 0) & (scan.hu[18] < 80)]
     assert soft.size > 30_000 and 20 < np.median(soft) < 45
     assert scan.remarks == ()
+
+
+@pytest.mark.parametrize('orientation', [tilted(20), CORONAL, SAGITTAL], ids=str)
+def test_as_highdicom_reads_it(tmp_path, orientation):
+    """Every pixel of the scan has the value that highdicom has at its place in the patient."""
+    hu = some_hu(4, 6, 5)
+    normal = np.cross(orientation[:3], orientation[3:])
+    positions = [np.array([-3.0, 7, 20]) + 1.5 * number * normal for number in range(4)]
+    options = {'orientation': orientation, 'spacing': (0.75, 0.5)}
+    files = write_series(tmp_path, hu, positions=positions, **options)
+    volume = highdicom.get_volume_from_series([pydicom.dcmread(file) for file in files])
+    scan = read_dicom(files[::-1])
+    indices = np.array(list(np.ndindex(scan.hu.shape)))
+    points = np.array([scan.geometry.point(*index) for index in indices])
+    places = volume.map_reference_to_indices(points)
+    assert np.allclose(places, np.rint(places), atol=1e-4)
+    theirs = volume.array[tuple(np.rint(places).astype(int).T)]
+    assert (scan.hu.ravel() == theirs).all()

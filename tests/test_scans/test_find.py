@@ -111,6 +111,12 @@ class TestDicom:
             'X-Ray Radiation Dose SR Storage, a localizer)',
         )
 
+    def test_an_index_of_a_disc_is_litter_by_any_name(self, scans, work):
+        write_series(scans, some_hu(3))
+        shutil.copy(OWN_FILES / 'dicomdirtests/DICOMDIR', scans / 'index.dcm')
+        ((found,), faults) = find_scans([scans], work)
+        assert not found.remarks and not faults
+
     def test_nothing_but_localizers(self, scans, work):
         """Another study beside has a scan; this one has none."""
         localizer = {'ImageType': ['ORIGINAL', 'PRIMARY', 'LOCALIZER'], 'StudyInstanceUID': '1.9'}
