@@ -2,7 +2,9 @@
 
 import io
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,24 +45,32 @@ def show(found: Segmentation, folder: Path, network: NetworkSpec) -> dict[str, A
     return _figures(found) | {'threshold': network.scan_threshold.threshold, 'files': []}
 
 
-def save(
-    found: Segmentation, folder: Path, network: NetworkSpec
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Write what a user may save, as far as the scan allows it; it may take longer than finding it.
+def save(found: Segmentation, folder: Path, network: NetworkSpec) -> Iterator[dict[str, Any]]:
+    """Write what a user may save; all of it may take longer than finding it.
 
     Args:
         found (Segmentation): Of the scan.
         folder (Path): For its files.
         network (NetworkSpec): That found it.
 
-    Returns:
-        tuple: Name, label and size of each file; and in a line each, what the scan does not allow.
+    Yields:
+        dict: Name, label and size of a file that was written; or a ``remark``, that such a scan
+        does not allow it.
     """
-    files, refused = _files(found, network.name)
-    for file in files:
+    origin = writers.Origin(network.name)
+    first, *others = _formats(found.scan)
+    for make in (
+        partial(_format, found, first, origin),
+        *(partial(_table, found, name) for name in _TABLES),
+        *(partial(_format, found, format, origin) for format in others),
+    ):
+        try:
+            file = make()
+        except CraniumError as error:
+            yield {'remark': str(error)}
+            continue
         (folder / file.name).write_bytes(file.content)
-    sizes = [{'name': f.name, 'label': f.label, 'bytes': len(f.content)} for f in files]
-    return sizes, refused
+        yield {'name': file.name, 'label': file.label, 'bytes': len(file.content)}
 
 
 def read_slice(folder: Path, number: int) -> bytes:
@@ -91,21 +101,24 @@ class _File:
     content: bytes
 
 
-def _files(found: Segmentation, network: str) -> tuple[list[_File], list[str]]:
-    """Make what a user may save, as far as the scan allows it; and say what it does not allow."""
-    name, origin = found.scan.name, writers.Origin(network)
-    files, refused = [], []
-    for format in _formats(found.scan):
-        try:
-            content = writers.save(found, format, origin)
-        except CraniumError as error:
-            refused.append(f'{_LABELS[format]}: {error}')
-            continue
-        files.append(_one_file(f'{name}_{format}', _LABELS[format], content))
+def _format(found: Segmentation, format: str, origin: writers.Origin) -> _File:
+    """Make the file of a format; several are packed into a zip."""
+    stem, label = f'{found.scan.name}_{format}', _LABELS[format]
+    content = writers.save(found, format, origin)
+    if len(content) == 1:
+        ((name, only),) = content.items()
+        return _File(stem + name.removeprefix(found.scan.name), label, only)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w') as archive:  # they are compressed as they are
+        for name, part in content.items():
+            archive.writestr(name, part)
+    return _File(f'{stem}.zip', label, buffer.getvalue())
+
+
+def _table(found: Segmentation, table: str) -> _File:
     record = output.describe(found, writers.slice_names(found))
-    tables = output.make_tables([record | {'status': output.DONE, 'refused': {}}])
-    files += [_File(f'{name}_{table}', _LABELS[table], tables[table]) for table in _TABLES]
-    return files, refused
+    content = output.make_tables([record | {'status': output.DONE, 'refused': {}}])[table]
+    return _File(f'{found.scan.name}_{table}', _LABELS[table], content)
 
 
 def _formats(scan: Scan) -> tuple[str, ...]:
@@ -114,18 +127,6 @@ def _formats(scan: Scan) -> tuple[str, ...]:
     if writers.is_nifti(scan):
         return writers.NIFTI, writers.PROBABILITY
     return writers.DICOM_SEG, writers.NIFTI, writers.PROBABILITY
-
-
-def _one_file(stem: str, label: str, content: writers.Files) -> _File:
-    """Pack several files into a zip; a single one stays as it is."""
-    if len(content) == 1:
-        ((name, only),) = content.items()
-        return _File(f'{stem}{name[name.index(".") :]}', label, only)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, 'w') as archive:  # they are compressed as they are
-        for name, part in content.items():
-            archive.writestr(name, part)
-    return _File(f'{stem}.zip', label, buffer.getvalue())
 
 
 def _write_slices(found: Segmentation, file: Path) -> None:

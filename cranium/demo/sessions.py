@@ -87,7 +87,8 @@ class Entry:
         names = ('number', 'name', 'state', 'slices', 'segmented', 'message')
         shown = {name: getattr(self, name) for name in names}
         findings = self.findings or {}
-        return shown | {key: findings.get(key) for key in ('hemorrhage', 'volume_ml')}
+        shown |= {key: findings.get(key) for key in ('hemorrhage', 'volume_ml')}
+        return shown | {'files': len(findings.get('files', []))}
 
     def remove(self) -> None:
         """Delete its results; if it is just being made, as soon as that can be stopped."""

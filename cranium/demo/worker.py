@@ -133,12 +133,14 @@ class Worker:
         entry.state = SEGMENTING
         found = self.segment(scan, progress)
         progress()
-        shown = results.show(found, entry.folder, self.network)
-        entry.findings = shown
+        findings = entry.findings = results.show(found, entry.folder, self.network)
         entry.state = WRITING
-        files, refused = results.save(found, entry.folder, self.network)
-        remarks = [*shown['remarks'], *refused]
-        entry.findings = {**shown, 'files': files, 'remarks': remarks}
+        for file in results.save(found, entry.folder, self.network):
+            if 'remark' in file:
+                findings['remarks'].append(file['remark'])
+            else:
+                findings['files'].append(file)
+            progress()
         entry.state = DONE
 
 

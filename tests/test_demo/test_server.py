@@ -285,7 +285,7 @@ def test_only_what_is_offered_can_be_saved(page, name):
 def test_what_was_found_is_seen_while_files_are_written(monkeypatch):
     go_on = threading.Event()
     save = results.save
-    monkeypatch.setattr(results, 'save', lambda *args: go_on.wait(5) and save(*args))
+    monkeypatch.setattr(results, 'save', lambda *args: (go_on.wait(5) and file for file in save(*args)))
     with serve() as page:
         number = page.post(f'{page.session}/samples/105').json()['scan']
         wait_until(lambda: page.scans()[0]['state'] == 'writing')

@@ -198,14 +198,13 @@ function list(listed) {
     const item = get(`scan-${scan.number}`) || get('scans').appendChild(makeItem(scan));
     fill(item, scan);
     const old = before.get(scan.number);
+    if (open?.number === scan.number && (old?.files !== scan.files || old.state !== scan.state)) refresh();
     if (old?.state === scan.state) continue;
     if (scan.state !== 'done' || old?.state !== 'writing') say(`${scan.name}: ${words(scan)}`);
     const isNew = FOUND.includes(scan.state) && !FOUND.includes(old?.state);
     if (isNew && (wanted || !open)) {
       wanted = false;
       openScan(scan.number);
-    } else if (scan.state === 'done' && open?.number === scan.number) {
-      refresh();
     }
   }
 }
@@ -283,14 +282,14 @@ async function openScan(number) {
   showStrip();
   showFindings();
   for (const scan of scans.values()) fill(get(`scan-${scan.number}`), scan);
-  if (!open.files.length && scans.get(number).state === 'done') refresh(); // done since it was asked for
+  if (open.files.length !== scans.get(number).files) refresh(); // some were written since it was asked for
   const largest = open.slices.reduce((best, slice, at) => slice.pixels > open.slices[best].pixels ? at : best, 0);
   await show(open.slices[largest].pixels ? largest : Math.floor(open.shape[0] / 2));
   const top = get('viewer').getBoundingClientRect().top;
   if (top > innerHeight * 0.6) get('viewer').scrollIntoView({block: 'start'});
 }
 
-async function refresh() { // the files are there
+async function refresh() { // one more file is there
   const scan = open;
   try {
     const {files, remarks} = await (await ask(open.address)).json();
@@ -334,12 +333,13 @@ function showFindings() {
   get('findings-title').textContent = open.name;
   get('verdict').textContent = open.hemorrhage ? 'Hemorrhage: yes' : 'Hemorrhage: no';
   get('verdict').className = open.hemorrhage ? 'found' : '';
-  const bleeding = open.slices.filter(slice => slice.hemorrhage).length;
+  const outlined = open.slices.filter(slice => slice.pixels).length;
+  const scored = open.slices.filter(slice => slice.hemorrhage).length;
   const volume = open.volume_ml === null ? `not known: ${open.no_volume}` : millilitres(open.volume_ml);
   const rows = {
     Score: `${format(open.score, 2)}; hemorrhage from ${format(open.threshold, 2)} (log-odds)`,
     Volume: volume,
-    Slices: `${bleeding} of ${open.slices.length} with hemorrhage`,
+    Slices: `${outlined} of ${open.slices.length} outlined, ${scored} called by score`,
     Pixels: `${open.shape[2]} x ${open.shape[1]}${open.pixel_mm
       ? ` of ${format(open.pixel_mm[1], 2)} x ${format(open.pixel_mm[0], 2)} mm` : ''}`,
   };
@@ -349,12 +349,14 @@ function showFindings() {
   get('lesions').parentElement.hidden = !open.lesions.length;
   get('lesion-size').textContent = open.volume_ml === null ? 'Size' : 'Volume';
   get('lesions').tBodies[0].replaceChildren(...open.lesions.map(lesionRow));
+  get('saves').replaceChildren();
   showFiles();
 }
 
 function showFiles() {
-  get('no-saves').hidden = open.files.length > 0;
-  get('saves').replaceChildren(...open.files.map(file => element('li', {},
+  get('no-saves').hidden = scans.get(open.number)?.state !== 'writing';
+  const known = get('saves').children.length; // a link keeps the focus
+  get('saves').append(...open.files.slice(known).map(file => element('li', {},
     element('a', {href: `${open.address}/files/${file.name}`, download: file.name, textContent: file.label}),
     element('span', {className: 'faint', textContent: ` ${fileSize(file.bytes)}`}))));
   get('remarks').replaceChildren(...open.remarks.map(text => element('li', {textContent: text})));
