@@ -17,16 +17,26 @@ from cranium.cli._options import PATH
     show_default=True,
     help='Of this machine; 0: any that is free.',
 )
-@click.option('--checkpoint', type=PATH, help='Weights, .pth or .onnx; default: the pretrained.')
-@click.option('--config', type=PATH, help="The checkpoint's config; default: the one it holds.")
-@click.option('--device', default='auto', show_default=True, help='cpu, cuda, cuda:1, mps.')
+@click.option('--checkpoint', type=PATH, help='Weights, .pth or .onnx. Default: the pretrained.')
+@click.option('--config', type=PATH, help='Config of the checkpoint, where it is another.')
+@click.option('--device', default='auto', show_default=True, help='Such as cpu or cuda:0.')
 @click.option(
-    '--no-browser',
-    is_flag=True,
-    help='Only say the address.',
+    '--window',
+    type=float,
+    nargs=2,
+    metavar='LEVEL WIDTH',
+    default=(40, 120),
+    show_default=True,
+    help='CT window that 8-bit pictures show, in HU.',
 )
+@click.option('--no-browser', is_flag=True, help='Only say the address.')
 def command(
-    port: int, checkpoint: Path | None, config: Path | None, device: str, no_browser: bool
+    port: int,
+    checkpoint: Path | None,
+    config: Path | None,
+    device: str,
+    window: tuple[float, float],
+    no_browser: bool,
 ) -> None:
     """Segment scans on a local web page: DICOM, NIfTI, PNG, JPEG.
 
@@ -34,6 +44,9 @@ def command(
     machine only, fetches nothing, and what was uploaded is deleted when it is closed. Not a medical
     device.
     """
+    if window[1] <= 0:
+        raise click.UsageError(f'--window: the width must be above 0, not {window[1]:g}')
+
     import importlib
 
     from cranium.errors import CraniumError
@@ -47,9 +60,11 @@ def command(
     from cranium.demo.serve import serve
     from cranium.demo.server import make_app
     from cranium.inference.segmenter import Segmenter
+    from cranium.windows import Window
 
     segmenter = Segmenter.from_pretrained(checkpoint, config, device)
     # Without a screen, Python would open a browser of text in the terminal.
     screen = sys.platform == 'darwin' or {'DISPLAY', 'WAYLAND_DISPLAY'} & {*os.environ}
     browser = bool(screen) and sys.stdout.isatty() and not no_browser
-    serve(make_app(segmenter.segment_scan, segmenter.network), port, browser)
+    app = make_app(segmenter.segment_scan, segmenter.network, window=Window(*window))
+    serve(app, port, browser)

@@ -35,6 +35,7 @@ from cranium.demo.worker import Segment, Worker
 from cranium.inference.spec import NetworkSpec
 from cranium.version import __version__
 from cranium.visualization.overlay import COLOURS, CONVENTION, FILL, PREDICTION
+from cranium.windows import BRAIN, Window
 
 HOSTS = ('127.0.0.1', 'localhost')
 
@@ -51,15 +52,21 @@ HEADERS = {
 }
 
 
-def make_app(segment: Segment, network: NetworkSpec, limits: Limits | None = None) -> Starlette:
+def make_app(
+    segment: Segment,
+    network: NetworkSpec,
+    limits: Limits | None = None,
+    window: Window = BRAIN,
+) -> Starlette:
     """Make the application; its folder and its thread live as long as it is served.
 
     Args:
         segment (Callable): Such as ``Segmenter.segment_scan``.
         network (NetworkSpec): What segments; the page names it and its threshold.
         limits (Limits, optional): Defaults to :class:`Limits` as it is.
+        window (Window): What 8-bit pictures are taken for. Defaults to the brain window.
     """
-    demo = Demo(segment, network, limits or Limits())
+    demo = Demo(segment, network, limits or Limits(), window)
     return Starlette(
         routes=[
             Route('/', demo.page),
@@ -87,15 +94,17 @@ def make_app(segment: Segment, network: NetworkSpec, limits: Limits | None = Non
 class Demo:
     """What the addresses do; see :func:`make_app`."""
 
-    def __init__(self, segment: Segment, network: NetworkSpec, limits: Limits) -> None:
-        self.segment, self.network, self.limits = segment, network, limits
+    def __init__(
+        self, segment: Segment, network: NetworkSpec, limits: Limits, window: Window
+    ) -> None:
+        self.segment, self.network, self.limits, self.window = segment, network, limits, window
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Hold the folder and the thread; forget pages that were left."""
         with TemporaryDirectory(prefix='cranium-demo-', ignore_cleanup_errors=True) as folder:
             self.sessions = Sessions(Path(folder), self.limits)
-            self.worker = Worker(self.segment, self.network, self.limits)
+            self.worker = Worker(self.segment, self.network, self.limits, self.window)
             self.worker.start()
             watch = asyncio.create_task(self._watch())
             try:
@@ -113,6 +122,7 @@ class Demo:
         text = environment.get_template('demo.html.jinja').render(
             version=__version__,
             network=self.network.name,
+            window=self.window,
             limits=asdict(self.limits),
             samples=await run_in_threadpool(list_samples),
             attribution=ATTRIBUTION,

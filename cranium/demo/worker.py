@@ -25,6 +25,7 @@ from cranium.inference.segmentation import Segmentation
 from cranium.inference.spec import NetworkSpec
 from cranium.scans.find import find_scans, read_scan
 from cranium.scans.scan import Scan
+from cranium.windows import Window
 
 Segment = Callable[[Scan, Callable[[int], None]], Segmentation]
 """Segments a scan; calls the function with how many slices were done since the last call."""
@@ -45,10 +46,13 @@ class Worker:
         segment (Callable): Such as ``Segmenter.segment_scan``.
         network (NetworkSpec): That it uses.
         limits (Limits): What a page may ask for.
+        window (Window): What 8-bit pictures are taken for.
     """
 
-    def __init__(self, segment: Segment, network: NetworkSpec, limits: Limits) -> None:
-        self.segment, self.network, self.limits = segment, network, limits
+    def __init__(
+        self, segment: Segment, network: NetworkSpec, limits: Limits, window: Window
+    ) -> None:
+        self.segment, self.network, self.limits, self.window = segment, network, limits, window
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name='segmentation', daemon=True)
 
@@ -116,7 +120,7 @@ class Worker:
         for message in messages:
             _fail(session, added.pop(0), message)
         for scan, place in zip(found, added):
-            self.scan(session, place, partial(read_scan, scan))
+            self.scan(session, place, partial(read_scan, scan, self.window))
         # After them, the files are not needed any longer.
         self._tasks.put(entry.remove)
 
