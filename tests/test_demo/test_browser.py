@@ -151,6 +151,31 @@ def test_slices_are_scrolled_by_wheel_keys_slider_and_buttons(page):
     assert 'slice 1 of 6' in page.get_attribute('#slice', 'aria-valuetext').lower()
 
 
+def test_a_finger_scrolls_through_the_slices(browser, address):
+    context = browser.new_context(viewport={'width': 390, 'height': 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(address)
+    open_sample(page)
+    page.locator('#stage').scroll_into_view_if_needed()
+    page.keyboard.press('Home')
+    see(page, 1)
+    box = page.locator('#stage').bounding_box()
+    x, y = box['x'] + box['width'] / 2, box['y'] + box['height'] / 2
+    touch = context.new_cdp_session(page)
+
+    def finger(kind: str, *points: dict) -> None:
+        touch.send('Input.dispatchTouchEvent', {'type': kind, 'touchPoints': points})
+
+    finger('touchStart', {'x': x, 'y': y})
+    for step in range(1, 8):
+        finger('touchMove', {'x': x, 'y': y - 10 * step})
+    finger('touchEnd')
+    see(page, 3)  # 70 pixels, and a slice every 200 / 6
+    assert page.text_content('#corner-window').split() == ['L', '40', 'W', '80']
+    page.goto('about:blank')
+    context.close()
+
+
 @pytest.mark.parametrize('key, level, width', [(1, 40, 80), (3, 80, 200), (5, 700, 3200)])
 def test_the_picture_shows_the_window_as_cranium_does_elsewhere(page, key, level, width):
     open_sample(page, '105')
@@ -271,6 +296,20 @@ def test_too_much_is_refused_before_it_is_sent(page, tmp_path):
     page.set_input_files('#files', tmp_path / 'large.nii')
     page.wait_for_selector('#problem:not([hidden])')
     assert page.text_content('#problem') == '4 MB are more than 3 MB; take fewer files.'
+
+
+def test_whoever_is_faster_than_the_server_is_waited_for(browser, address):
+    page = browser.new_page()
+    waiting = []
+    page.route('**/sessions', lambda route: waiting.append(route))
+    page.goto(address)
+    page.click('[data-sample="105"]')
+    page.wait_for_timeout(300)
+    waiting[0].continue_()
+    page.wait_for_selector('#findings-title:text("105")')
+    assert page.is_hidden('#problem')
+    page.goto('about:blank')
+    page.close()
 
 
 def test_a_program_that_has_ended_is_told(page):

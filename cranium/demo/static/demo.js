@@ -32,6 +32,9 @@ const millilitres = volume => `${format(volume, volume < 10 ? 2 : 1)} ml`;
 // ---------------------------------------------------------------- the server
 
 let session; // address of all that belongs to this page
+const ready = ask('/sessions', {method: 'POST'}).then(answer => answer.json()).then(opened => {
+  session = `/sessions/${opened.session}`;
+});
 
 async function ask(path, options) {
   let answer;
@@ -84,6 +87,7 @@ async function upload(files) { // [{path, file}]
   get('uploading').hidden = false;
   say(`Loading ${plural(files.length, 'file')}`);
   try {
+    await ready;
     await send(parcel);
     wanted = true;
   } catch (error) {
@@ -159,6 +163,7 @@ get('samples').addEventListener('click', async event => {
   if (!button) return;
   complain();
   try {
+    await ready;
     await ask(`${session}/samples/${button.dataset.sample}`, {method: 'POST'});
     wanted = true;
   } catch (error) {
@@ -175,6 +180,7 @@ let timer;
 let asked = 0;
 
 async function poll() {
+  if (!session) return; // it could not be opened, as was said
   clearTimeout(timer);
   const question = asked += 1;
   let listed;
@@ -653,9 +659,4 @@ addEventListener('pagehide', () => { if (session) navigator.sendBeacon(`${sessio
 addEventListener('pageshow', event => { if (event.persisted) location.reload(); }); // it was closed
 
 setWindow(look.level, look.width);
-try {
-  session = `/sessions/${(await (await ask('/sessions', {method: 'POST'})).json()).session}`;
-  poll();
-} catch (error) {
-  complain(error);
-}
+ready.then(poll, complain);
