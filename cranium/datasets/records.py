@@ -101,6 +101,7 @@ def find_record(path: str) -> Sample:
         return {}
     root = osp.join(folder or '.', '..', '..')
     known = manifest_records(root).get(osp.relpath(path, root), {})
+    # By the beginning of the name first: to parse all names of a data set takes longer.
     beside, suffix = name.split('_')[0] + '_', osp.splitext(name)[1]
     names = [n for n in os.listdir(folder or '.') if n.startswith(beside) and n.endswith(suffix)]
     found = dict(patient=patient, slice=number) | known

@@ -4,7 +4,7 @@ import pytest
 
 from cranium.datasets import CraniumDataset
 from cranium.datasets.records import find_record
-from cranium.manifest import COLUMNS, write_manifest
+from cranium.manifest import COLUMNS, read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -39,7 +39,10 @@ def test_it_is_what_a_data_set_says(tree, manifest, monkeypatch):
 
 def test_a_manifest_that_has_changed(tree, manifest):
     path = str(tree / 'images/val/071_001.png')
-    assert 'head_angle' in find_record(path)
+    assert find_record(path)['head_angle'] == -3
+    rows = read_manifest(tree)
+    write_manifest(rows.assign(head_angle=4.0), tree)
+    assert find_record(path)['head_angle'] == 4
     (tree / 'manifest.csv').unlink()
     assert find_record(path).keys() == {'patient', 'slice', 'scan'}
 

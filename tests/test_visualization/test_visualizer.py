@@ -76,6 +76,12 @@ def test_saved_to_a_file_in_its_colours(tmp_path):
     assert np.array_equal(saved[HEADER : HEADER + SIDE, GAP : GAP + SIDE], picture)
 
 
+def test_a_large_slice_keeps_its_pixels():
+    visualizer = CraniumVisualizer()
+    visualizer.add_datasample('x', np.full((600, 300), 90, np.uint8))
+    assert visualizer.get_image().shape[:2] == (HEADER + 600 + CAPTION + 2 * GAP, 600 + 2 * GAP)
+
+
 def test_no_sample_at_all():
     visualizer = CraniumVisualizer()
     visualizer.add_datasample('x', HU)
