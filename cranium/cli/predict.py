@@ -129,8 +129,10 @@ class _Terminal:
             self._move_to(self._ended)
         if self._bar is not None:
             click.echo('\r\x1b[K', nl=False, err=True)
-        failed = 'failed: ' if outcome.failed else ''
-        click.echo(f'{failed}{outcome.line}', err=outcome.failed)
+        if outcome.line:
+            click.echo(outcome.line)
+        if outcome.problem:
+            click.echo(f'failed: {outcome.problem}', err=True)
         # Most remarks are the same for every scan.
         for remark in outcome.remarks:
             if remark not in self._said:
@@ -141,11 +143,11 @@ class _Terminal:
 
     def conclude(self, out: Path) -> None:
         """Say how it went, and list what failed."""
-        failed = [outcome for outcome in self._outcomes if outcome.failed]
-        if failed and len(self._outcomes) > 1:
-            click.echo(f'{len(failed)} of {len(self._outcomes)} failed:', err=True)
-            for outcome in failed:
-                click.echo(f'  {outcome.line}', err=True)
+        problems = [outcome.problem for outcome in self._outcomes if outcome.problem]
+        if problems and len(self._outcomes) > 1:
+            click.echo(f'{len(problems)} of {len(self._outcomes)} failed:', err=True)
+            for problem in problems:
+                click.echo(f'  {problem}', err=True)
         click.echo(out / 'scans.csv')
 
 

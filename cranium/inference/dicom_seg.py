@@ -89,6 +89,9 @@ def encode_seg(found: Segmentation, network: str, anonymize: bool = False) -> by
         except InvalidDicomError as error:
             msg = f'{scan.source}: not DICOM, as a DICOM SEG refers to; save nifti or mask'
             raise CraniumError(msg) from error
+        if not all('FrameOfReferenceUID' in part for part in slices):
+            msg = f'{scan.source}: no FrameOfReferenceUID, which a DICOM SEG needs'
+            raise CraniumError(f'{msg}; save nifti or mask')
         for index, part in enumerate(slices):
             slices[index] = _anonymous(part, scan.name) if anonymize else _complete(part)
         try:
@@ -171,7 +174,7 @@ def _segmentation(slices: list[Any], mask: Any, network: str) -> Any:
         manufacturer='Cranium',
         manufacturer_model_name='cranium predict',
         software_versions=__version__,
-        device_serial_number=network,
+        device_serial_number=network[:64],
         content_label='HEMORRHAGE',
         content_description='Intracranial hemorrhage, not for medical use',
         series_description=f'Intracranial hemorrhage, Cranium {__version__}',

@@ -56,15 +56,13 @@ class Outcome(NamedTuple):
     """What became of a scan.
 
     Attributes:
-        name (str): Its pseudonym; '' for an input that is no scan.
-        line (str): What was found, or what is wrong, in a line.
-        failed (bool): Whether it could not be done, or not all that was asked for.
+        line (str): What was found, or that it was done before; '' if it could not be done.
+        problem (str): What could not be done, and why. Defaults to '': it is as asked.
         remarks (tuple[str, ...]): What a user should know of it, one line each.
     """
 
-    name: str
     line: str
-    failed: bool = False
+    problem: str = ''
     remarks: tuple[str, ...] = ()
 
 
@@ -154,7 +152,7 @@ class _Run:
             self.listener.begin(mine, len(scans))
             if self.share.rank == 0:
                 for fault in faults:
-                    self._end(None, Outcome('', fault.message, failed=True))
+                    self._end(None, Outcome('', fault.message))
             rows = [
                 {'source': self._hidden(fault.source), 'remarks': self._hidden(fault.message)}
                 for fault in faults
@@ -222,14 +220,14 @@ class _Run:
                 if record['digest'] != digest:
                     msg = f'{found.source}: {self.output.folder} holds another scan of the name'
                     msg = f'{msg} {found.name}; use another --out, or --overwrite'
-                    self._end(found, Outcome(found.name, msg, failed=True))
+                    self._end(found, Outcome('', msg))
                     continue
                 formats = self._missing(record, formats)
             elif record and record.get('formats'):
                 formats = tuple(dict.fromkeys((*formats, *record['formats'])))
             if record and not formats:
-                line = f'{found.name}: done before'
-                self._end(found, Outcome(found.name, line, bool(record['refused'])))
+                problem = '; '.join(record['refused'].values())
+                self._end(found, Outcome(f'{found.name}: done before', problem))
             else:
                 yield _Pending(found, digest, formats)
 
@@ -276,9 +274,8 @@ class _Run:
         )
         line = f'{found.name}: {len(result.slices)} slices, {writers.verdict(result)}'
         line = f'{line}, {time.monotonic() - self.clock:.1f} s'
-        if refused := record['refused']:
-            line = f'{line}; {"; ".join(refused.values())}'
-        self._end(found, Outcome(found.name, line, bool(refused), result.remarks))
+        problem = '; '.join(record['refused'].values())
+        self._end(found, Outcome(line, problem, result.remarks))
 
     def _describe(self, pending: _Pending, result: Segmentation) -> tuple[Record, dict[str, bytes]]:
         """Return the record of a scan, and its files."""
@@ -320,7 +317,7 @@ class _Run:
         return {
             **record,
             'source': '',
-            'refused': dict.fromkeys(record['refused'], 'refused'),
+            'refused': {name: f'no {name} of such a scan' for name in record['refused']},
             'slices': [{**row, 'file': ''} for row in record['slices']],
         }
 
@@ -333,10 +330,10 @@ class _Run:
             },
             self.temporary,
         )
-        self._end(found, Outcome(found.name, message, failed=True))
+        self._end(found, Outcome('', message))
 
     def _end(self, found: Found | None, outcome: Outcome) -> None:
-        self.failed |= outcome.failed
+        self.failed |= bool(outcome.problem)
         self.listener.end(found, outcome)
         self.clock = time.monotonic()
 

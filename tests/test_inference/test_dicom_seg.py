@@ -4,6 +4,7 @@ import io
 import os
 from pathlib import Path
 
+import highdicom
 import numpy as np
 import pydicom
 import pytest
@@ -169,7 +170,17 @@ def test_nothing_found_is_a_whole_file_of_empty_frames(tmp_path):
 
 def test_without_a_frame_of_reference_there_is_none(tmp_path):
     found = series(tmp_path, FrameOfReferenceUID=None)
-    with pytest.raises(CraniumError, match=r'attributes that a DICOM SEG needs .*; save nifti or'):
+    with pytest.raises(CraniumError, match=r'no FrameOfReferenceUID, which .*; save nifti or mask'):
+        encode_seg(found, 'weights')
+
+
+def test_attributes_that_it_cannot_do_without_are_said_without_their_values(tmp_path):
+    found = series(tmp_path)
+    for file in found.scan.files:
+        part = pydicom.dcmread(file)
+        del part.StudyInstanceUID
+        part.save_as(file)
+    with pytest.raises(CraniumError, match=r'missing or wrong \(AttributeError\); save nifti or'):
         encode_seg(found, 'weights')
 
 
@@ -189,3 +200,32 @@ def test_a_real_tilted_series(tmp_path):
     seg = seg_of(found)
     check_lies_on(seg, Path(HEAD))
     assert np.array_equal([frame for frame, _ in by_position(seg)], found.masks)
+
+
+def enhanced(folder):
+    """The slices of a folder as one file of enhanced CT."""
+    parts = [pydicom.dcmread(file) for file in sorted(folder.glob('*.dcm'))]
+    whole = highdicom.legacy.LegacyConvertedEnhancedCTImage(
+        parts, highdicom.UID(), 3, highdicom.UID(), 1
+    )
+    other = folder / 'enhanced'
+    other.mkdir()
+    whole.save_as(other / 'ct.dcm')
+    return other
+
+
+@pytest.mark.parametrize('anonymize', [False, True])
+def test_of_an_enhanced_ct_every_frame_is_referred_to(tmp_path, anonymize):
+    masks = series(tmp_path, tilted(10), PatientComments='Secret-1').masks
+    found = scan_in(enhanced(tmp_path))
+    content = encode_seg(found, 'weights', anonymize)
+    seg = pydicom.dcmread(io.BytesIO(content))
+    assert np.array_equal([frame for frame, _ in by_position(seg)], masks)
+    source = pydicom.dcmread(found.scan.files[0], stop_before_pixels=True)
+    for _, group in by_position(seg):
+        item = group.DerivationImageSequence[0].SourceImageSequence[0]
+        assert item.ReferencedSOPInstanceUID == source.SOPInstanceUID
+        frame = source.PerFrameFunctionalGroupsSequence[item.ReferencedFrameNumber - 1]
+        assert position_of(frame) == position_of(group)
+    assert (b'Doe' in content) is not anonymize
+    assert (b'JD-1234' in content) is not anonymize

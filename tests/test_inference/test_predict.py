@@ -41,7 +41,11 @@ class Notes:
 
     @property
     def lines(self):
-        return [outcome.line for outcome in self.outcomes]
+        return [outcome.line for outcome in self.outcomes if outcome.line]
+
+    @property
+    def problems(self):
+        return [outcome.problem for outcome in self.outcomes if outcome.problem]
 
 
 @pytest.fixture
@@ -197,7 +201,9 @@ def test_another_scan_of_the_same_name_is_refused(scans, tmp_path, network):
     save_picture(scans / '049_001.png', heads(2)[1])
     notes = run(scans, out)
     assert not notes.succeeded
-    assert 'holds another scan of the name 049; use another --out, or --overwrite' in notes.lines[0]
+    assert (
+        'holds another scan of the name 049; use another --out, or --overwrite' in notes.problems[0]
+    )
     assert table(out, 'slices')[0]['pixels'] == '6'
 
 
@@ -208,7 +214,7 @@ def test_a_broken_input_is_reported_and_the_rest_done(scans, tmp_path, network):
     missing = tmp_path / 'missing.nii'
     notes = run([scans, tmp_path / 'text.dcm', missing], out)
     assert not notes.succeeded
-    assert [outcome.failed for outcome in notes.outcomes].count(True) == 3
+    assert len(notes.problems) == 3
     assert network.done == ['049', '050']
     rows = table(out, 'scans')
     assert [(row['name'], row['status']) for row in rows] == [
@@ -232,7 +238,7 @@ def test_a_scan_without_a_head_fails_alone(scans, tmp_path, network):
 
     network.after = refuse
     notes = run(scans, tmp_path / 'out')
-    assert [outcome.failed for outcome in notes.outcomes] == [True, False]
+    assert [bool(outcome.problem) for outcome in notes.outcomes] == [True, False]
     assert not notes.succeeded
 
 
@@ -242,7 +248,7 @@ def test_a_format_that_a_scan_cannot_have_is_named_and_the_others_are_written(
     out = tmp_path / 'out'
     notes = run(scans, out, save=('mask', 'nifti'))
     assert not notes.succeeded
-    assert 'does not tell where it lies, which NIfTI needs; save mask' in notes.lines[0]
+    assert 'does not tell where it lies, which NIfTI needs; save mask' in notes.problems[0]
     assert names_of(out / 'mask') == ['049_001.png', '049_002.png', '050_001.png', '050_002.png']
     assert 'save mask' in table(out, 'scans')[0]['remarks']
     assert not run(scans, out, save=('mask', 'nifti')).succeeded  # it is still not as asked
@@ -425,4 +431,4 @@ def test_an_empty_folder_has_no_scan(tmp_path, network):
     (tmp_path / 'empty').mkdir()
     notes = run(tmp_path / 'empty', tmp_path / 'out')
     assert not notes.succeeded
-    assert 'empty: no scan in it; name DICOM, NIfTI' in notes.lines[0]
+    assert 'empty: no scan in it; name DICOM, NIfTI' in notes.problems[0]
