@@ -432,3 +432,27 @@ def test_an_empty_folder_has_no_scan(tmp_path, network):
     notes = run(tmp_path / 'empty', tmp_path / 'out')
     assert not notes.succeeded
     assert 'empty: no scan in it; name DICOM, NIfTI' in notes.problems[0]
+
+
+def test_a_file_that_may_not_be_read_fails_alone(scans, tmp_path, network, monkeypatch):
+    read = Path.read_bytes
+
+    def refuse(self):
+        if self.name == '049_002.png':
+            raise PermissionError(errno.EACCES, 'Permission denied', str(self))
+        return read(self)
+
+    monkeypatch.setattr(Path, 'read_bytes', refuse)
+    notes = run(scans, tmp_path / 'out')
+    assert notes.problems == [f'{scans / "049_002.png"}: Permission denied; check its permissions']
+    assert network.done == ['050']
+
+
+def test_a_table_is_no_place_for_formulas(tmp_path, network):
+    scans = tmp_path / '=1+1'
+    scans.mkdir()
+    save_picture(scans / 'head.png', heads(1)[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        run(Path('=1+1'), tmp_path / 'out')
+    assert table(tmp_path / 'out', 'scans')[0]['source'] == "'=1+1/head.png"
