@@ -4,7 +4,7 @@ A mask is an outline and a translucent fill. The truth is sky blue, its outline 
 faint; the prediction is orange, its outline narrow and its fill stronger. The outlines lie around
 the region and hide none of it, and where both coincide the broad one shows around the narrow one.
 The two colours differ for every kind of colour vision (M. Okabe, K. Ito, "Color universal design",
-2008), and in lightness from each other.
+2008); they are about as light as each other, so in a print without colours the width tells.
 """
 
 import base64

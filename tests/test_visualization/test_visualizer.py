@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
@@ -9,6 +10,7 @@ from cranium.visualization.contact_sheet import CAPTION, GAP, HEADER
 from cranium.visualization.overlay import COLOURS, PREDICTION, TRUTH
 from cranium.visualization.visualizer import SIDE, CraniumVisualizer
 from cranium.windows import encode_hu
+from tests.test_engine.training import tiny_config
 
 HU = np.full((64, 64), 40, np.int16)  # the middle of the brain window, gray value 128
 
@@ -80,6 +82,21 @@ def test_a_large_slice_keeps_its_pixels():
     visualizer = CraniumVisualizer()
     visualizer.add_datasample('x', np.full((600, 300), 90, np.uint8))
     assert visualizer.get_image().shape[:2] == (HEADER + 600 + CAPTION + 2 * GAP, 600 + 2 * GAP)
+
+
+def test_a_test_draws_every_slice_and_wants_no_training_data(tree, tmp_path):
+    """What `mim test --show-dir` sets."""
+    config = tiny_config(tree, tmp_path / 'work')
+    config.train_dataloader.dataset.data_root = 'nowhere'
+    config.default_hooks.visualization.draw = True
+    config.visualizer.save_dir = str(tmp_path / 'pictures')
+    Runner.from_cfg(config).test()
+    files = sorted((tmp_path / 'pictures').rglob('*.png'))
+    assert [file.stem for file in files] == ['071_001_0', '071_002_0', '071_003_0']
+    gray = np.asarray(Image.open(tree / 'images/val/071_003.png'))  # without hemorrhage
+    picture = np.asarray(Image.open(files[2]))
+    assert TRUTH in colours(np.asarray(Image.open(files[0])))
+    assert abs(picture[HEADER : HEADER + SIDE, GAP : GAP + SIDE].mean() - gray.mean()) < 20
 
 
 def test_no_sample_at_all():
