@@ -12,19 +12,18 @@ from cranium.cli._options import PATH, picture
 )
 @click.argument('predictions', type=PATH)
 @click.option('--data', type=PATH, default='data', show_default=True, help='Prepared tree.')
-@click.option('--split', default='val', show_default=True, help='Its part.')
 @picture
 @click.option(
     '--count', type=click.IntRange(1), default=16, show_default=True, help='Number of slices.'
 )
 @click.option('--title', default='', help='A line above the slices.')
-def command(predictions: Path, data: Path, split: str, out: Path, count: int, title: str) -> None:
+def command(predictions: Path, data: Path, out: Path, count: int, title: str) -> None:
     """Draw predicted slices: prediction and truth as outlines.
 
     PREDICTIONS is the folder that `mim test --out` wrote.
     """
     from cranium.visualization.contact_sheet import contact_sheet, read_panels
 
-    panels = read_panels(predictions, data / 'images' / split, data / 'masks' / split, count)
+    panels = read_panels(predictions, data, count)
     contact_sheet(panels, title=title or f'{predictions}, {len(panels)} slices').save(out)
     click.echo(f'{len(panels)} slices in {out}')

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from cranium.errors import CraniumError
+from cranium.manifest import IMAGES, MASKS
 from cranium.visualization import overlay
 from cranium.visualization.overlay import COLOURS, PREDICTION, TRUTH, Mask
 
@@ -99,8 +100,8 @@ def dice_in_words(truth: Mask, prediction: Mask) -> str:
     return f'Dice {2 * (truth & prediction).sum() / pixels:.2f}' if pixels else 'no hemorrhage'
 
 
-def read_panels(predictions: Path, images: Path, masks: Path, count: int) -> list[Panel]:
-    """Read 0/1 masks, as by ``mim test --out``, with slices and true masks of the same names.
+def read_panels(predictions: Path, tree: Path, count: int) -> list[Panel]:
+    """Read 0/1 masks, as by ``mim test --out``, with their slices and true masks in a tree.
 
     At most ``count`` of them, evenly spread over all that were predicted.
 
@@ -115,9 +116,8 @@ def read_panels(predictions: Path, images: Path, masks: Path, count: int) -> lis
     panels = []
     for index in np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int):
         file = files[index]
-        image, truth, prediction = (
-            _read(folder / file.name) for folder in (images, masks, file.parent)
-        )
+        image, truth = (_read(tree / kind, file.name) for kind in (IMAGES, MASKS))
+        prediction = overlay.read_gray(file)
         if not image.shape == truth.shape == prediction.shape:
             raise CraniumError(
                 f'{file}: its shape is {prediction.shape}, that of the slice {image.shape} and '
@@ -127,8 +127,10 @@ def read_panels(predictions: Path, images: Path, masks: Path, count: int) -> lis
     return panels
 
 
-def _read(file: Path) -> NDArray[np.uint8]:
-    if not file.is_file():
-        msg = f'{file} is not there; give the --data and --split that the predictions were made on'
+def _read(folder: Path, name: str) -> NDArray[np.uint8]:
+    """Read a slice of any split."""
+    file = next(folder.glob(f'*/{name}'), None)
+    if file is None:
+        msg = f'{folder} has no {name}; give the --data that the predictions were made on'
         raise CraniumError(msg)
     return overlay.read_gray(file)

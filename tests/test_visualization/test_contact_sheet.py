@@ -99,7 +99,7 @@ def tree(tmp_path):
 
 
 def read(tree, count=9):
-    return read_panels(tree / 'predictions', tree / 'images/val', tree / 'masks/val', count)
+    return read_panels(tree / 'predictions', tree, count)
 
 
 def test_captions_hold_the_slice_and_its_dice(tree):
@@ -115,7 +115,7 @@ def test_a_mask_that_is_missing_or_of_another_size(tree):
     with pytest.raises(CraniumError, match=r'049_002\.png: its shape is \(9, 9\), that of'):
         read(tree)
     (tree / 'masks/val/049_001.png').unlink()
-    with pytest.raises(CraniumError, match=r'masks/val/049_001\.png is not there; give the --data'):
+    with pytest.raises(CraniumError, match=r'masks has no 049_001\.png; give the --data'):
         read(tree)
     with pytest.raises(CraniumError, match=r'images holds no \.png'):
-        read_panels(tree / 'images', tree, tree, 1)
+        read_panels(tree / 'images', tree, 1)
