@@ -31,7 +31,7 @@ from cranium.demo import results
 from cranium.demo.parcel import Parcel
 from cranium.demo.samples import ATTRIBUTION, list_samples, read_sample, thumbnail
 from cranium.demo.sessions import DONE, WRITING, Entry, Limits, Refused, Session, Sessions
-from cranium.demo.worker import Segment, Worker
+from cranium.demo.worker import UPLOAD, Segment, Worker
 from cranium.inference.spec import NetworkSpec
 from cranium.version import __version__
 from cranium.visualization.overlay import COLOURS, CONVENTION, FILL, PREDICTION
@@ -161,7 +161,7 @@ class Demo:
             names = dict.fromkeys(path.parts[0] for path in parcel.paths)
             more = f' and {len(names) - 1} more' if len(names) > 1 else ''
             (entry,) = session.add(f'{next(iter(names))}{more}', limit=self.limits.scans)
-            folder = entry.folder / 'scan'
+            folder = entry.folder / UPLOAD
             folder.mkdir()
             await parcel.save(folder)
         except (Refused, OSError, ClientDisconnect) as error:

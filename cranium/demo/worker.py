@@ -1,6 +1,7 @@
 """The thread that reads and segments scans, one after the other, while the page stays alive."""
 
 import queue
+import re
 import sys
 import threading
 import traceback
@@ -33,6 +34,10 @@ Segment = Callable[[Scan, Callable[[int], None]], Segmentation]
 
 MOST_FAULTS = 5
 """So many files of an upload that are no scans are listed one by one."""
+
+
+UPLOAD = 'scan'
+"""The folder of an upload's files; numbered pictures in it are named like it."""
 
 
 class Removed(Exception):
@@ -149,5 +154,7 @@ class Worker:
 
 
 def _fail(session: Session, entry: Entry, message: str) -> None:
-    entry.message = message.replace(f'{session.folder}/', '')
+    # A user knows the file, not the folder that it was put into.
+    ours = rf'{re.escape(str(session.folder))}/\d+/({UPLOAD}/)?'
+    entry.message = re.sub(ours, '', message)
     entry.state = FAILED
