@@ -194,8 +194,7 @@ class Output:
         """Write the tables of all records, and a page of them.
 
         Args:
-            faults (sequence): Rows of scans.csv for inputs that are no scans; those of the first
-                process count.
+            faults (sequence): Rows of scans.csv for inputs that are no scans.
             temporary (Path): See :meth:`held`.
             page (Callable, optional): Makes the page. Defaults to None: none is written.
 
@@ -203,12 +202,6 @@ class Output:
             list[dict]: The records.
         """
         with _lock(self._work / 'lock-tables', self.folder, wait=True):
-            if self.rank == 0:
-                self._replace(self._work / 'faults', _as_json(list(faults)), temporary)
-            try:
-                faults = json.loads((self._work / 'faults').read_text(encoding='utf-8'))
-            except FileNotFoundError:
-                faults = []
             records = self.records()
             for name, content in make_tables(records, faults).items():
                 self._replace_ours(name, content, temporary)

@@ -383,6 +383,18 @@ def test_several_processes_share_the_scans(scans, tmp_path, network):
     assert len(second.outcomes) == 1  # what is no scan is said once
 
 
+def test_a_failure_of_an_earlier_run_does_not_count(scans, tmp_path, network):
+    out, well = tmp_path / 'out', (scans / '050_001.png').read_bytes()
+    (scans / '050_001.png').write_bytes(b'broken')
+    assert run(scans, out, Share(0, 2)).succeeded
+    assert not run(scans, out, Share(1, 2)).succeeded
+    (scans / '050_001.png').write_bytes(well)
+    meanwhile = []
+    network.after = lambda scan: meanwhile.append(run(scans, out, Share(0, 2)).succeeded)
+    assert run(scans, out, Share(1, 2)).succeeded
+    assert meanwhile == [True]
+
+
 def test_both_processes_write_at_the_same_time(scans, tmp_path, network):
     out = tmp_path / 'out'
     network.after = lambda scan: scan.name == '049' and run(scans, out, Share(1, 2))
@@ -446,6 +458,16 @@ def test_a_file_that_may_not_be_read_fails_alone(scans, tmp_path, network, monke
     notes = run(scans, tmp_path / 'out')
     assert notes.problems == [f'{scans / "049_002.png"}: Permission denied; check its permissions']
     assert network.done == ['050']
+
+
+def test_what_was_done_stays_when_the_scan_is_damaged_later(scans, tmp_path, network):
+    out, well = tmp_path / 'out', (scans / '050_001.png').read_bytes()
+    run(scans, out)
+    (scans / '050_001.png').write_bytes(b'broken')
+    assert not run(scans, out, overwrite=True).succeeded
+    assert [row['status'] for row in table(out, 'scans')] == ['done', 'done']
+    (scans / '050_001.png').write_bytes(well)
+    assert run(scans, out).lines == ['049: done before', '050: done before']
 
 
 def test_a_table_is_no_place_for_formulas(tmp_path, network):
