@@ -102,7 +102,9 @@ class Worker:
         except (CraniumError, OSError) as error:
             _fail(session, entry, str(error))
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
+            # Where it happened, but not what the error says: that may name a patient.
+            where = ''.join(traceback.format_tb(error.__traceback__))
+            print(f'{where}{type(error).__name__}', file=sys.stderr)
             what = f'{type(error).__name__}, a defect of the program; see its terminal'
             _fail(session, entry, what)
         if session.closed:  # what was written in the meantime
