@@ -23,6 +23,7 @@ from .masks import PREPARE, CheckLabels
 from .records import list_scans, manifest_records
 from .sample import Sample, SliceFiles
 from .sampler import Draw
+from .scan import LoadScan
 
 
 @DATASETS.register_module()
@@ -87,6 +88,7 @@ class CraniumDataset(BaseSegDataset):
         super().__init__(reduce_zero_label=False, **suffixes, **kwargs)
         self._label_check = CheckLabels(len(self.metainfo['classes']), self.ignore_index)
         self._check_labels_when_loaded()
+        self._read_once()
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """List the slices and check that all files are there.
@@ -226,6 +228,13 @@ class CraniumDataset(BaseSegDataset):
             for index, step in reversed(list(enumerate(pipeline.transforms))):
                 if isinstance(step, LoadAnnotations):
                     pipeline.transforms.insert(index + 1, self._label_check)
+
+    def _read_once(self) -> None:
+        # In a test pipeline for HU, LoadImageFromFile stands for mmseg's inference alone: LoadScan
+        # reads by path, and keeps what is a neighbour as well.
+        steps = self.pipeline.transforms
+        if any(isinstance(step, LoadScan) for step in steps):
+            steps[:] = [step for step in steps if not isinstance(step, LoadImageFromFile)]
 
     def _check_folders(self) -> None:
         for folder in filter(None, map(self.data_prefix.get, ('img_path', 'seg_map_path'))):

@@ -157,7 +157,8 @@ def test_a_pipeline_for_gray_values_refuses_hu(tree, color_type):
     unchanged = dict(type='LoadImageFromFile', color_type='unchanged')
     with pytest.raises(CraniumError, match=f'{file} holds .*--window brain --overwrite'):
         build(tree, pipeline=[unchanged, dict(type='GrayChannels', channels=3)])
-    build(tree, pipeline=[unchanged, dict(type='LoadScan')])
+    hu = build(tree, pipeline=[unchanged, dict(type='LoadScan')])
+    assert [type(step).__name__ for step in hu.pipeline.transforms] == ['LoadScan']  # read once
 
 
 def test_a_test_without_masks(tree):
