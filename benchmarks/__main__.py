@@ -20,6 +20,7 @@ def main() -> None:
         add_train,
         add_evaluation,
         add_robustness,
+        add_inference,
     ):
         add_command(commands)
     args = parser.parse_args()
@@ -176,6 +177,28 @@ def run_robustness(args: argparse.Namespace) -> None:
 
     settings = (args.fold, args.slices, args.threshold, args.degradations)
     print_table(measure(args.data, args.checkpoint, *settings))
+
+
+def add_inference(commands: argparse._SubParsersAction) -> None:
+    """Add ``inference``: from a scan to its masks, against mmseg's own inferencer."""
+    command = commands.add_parser('inference', help='a scan to its masks, against MMSegInferencer')
+    command.add_argument('--source', type=Path, default='data', help='prepared tree, in HU')
+    command.add_argument('--slices', type=int, default=30, help='of the scan (default: 30)')
+    command.add_argument('--rounds', type=int, default=5, help='the median counts (default: 5)')
+    command.add_argument('--onnx', type=Path, help='the same weights by cranium export')
+    command.add_argument('--scan', type=Path, help='of the command (default: those slices)')
+    command.set_defaults(run=run_inference)
+
+
+def run_inference(args: argparse.Namespace) -> None:
+    """Print tables."""
+    from benchmarks.inference import commands, compare, scan_of, shares
+
+    networks = [None] if args.onnx is None else [None, args.onnx]
+    with scan_of(args.source, args.slices) as scan:
+        print_table(compare(scan, args.rounds, args.onnx))
+        print_table(shares(args.scan or scan))
+        print_table([row for each in networks for row in commands(args.scan or scan, each)])
 
 
 if __name__ == '__main__':
