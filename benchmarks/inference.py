@@ -99,7 +99,7 @@ def compare(scan: Path, rounds: int = 5, onnx: Path | None = None) -> list[dict[
                 'seconds': f'{wall:.3g}',
                 'of all cores': f'{cores:.3g}',
                 'times as fast': f'{np.median(ratio):.2f} ({ratio.min():.2f} to {ratio.max():.2f})',
-                'pixels that differ': str(
+                'pixels that differ': str(differing),
                     np.count_nonzero(masks[name] != masks['MMSegInferencer'])
                 ),
             }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cranium.errors import CraniumError
 from cranium.head import head_to_slice_affine, make_warp, warp_hu, whole_to_shrunk_affine
 from cranium.inference.findings import describe_slices, find_lesions, volume_ml
-from cranium.inference.grid import hysteresis, map_back
+from cranium.inference.grid import Box, hysteresis, map_back, reach, union
 from cranium.inference.layers import Layers, plan_layers
 from cranium.inference.segmentation import Segmentation
 from cranium.inference.sizes import isotropic_affine, pixel_size
@@ -17,6 +17,8 @@ from cranium.inference.spec import NetworkSpec
 from cranium.scans.scan import Scan
 from cranium.slices import SLICE_MM
 from cranium.views import ShrunkSlice, scan_angle, show_views, stack_planes
+
+_NONE = np.zeros((1, 1), bool)
 
 
 @dataclass(eq=False)
@@ -100,14 +102,14 @@ class AlignedScan:
 
     def describe(self) -> Segmentation:
         """Say what was found on the scan's own grid."""
-        log_odds, masks = self._map_back()
+        masks = self._masks()
         smoothed = self.layers.smooth(np.array(self.scores), self.spec.score_smoothing)
         scores = self.layers.to_slices(smoothed)
         spec = self.spec
         return Segmentation(
             scan=self.scan,
             masks=masks,
-            log_odds=log_odds,
+            pixels=self._log_odds,
             score=float(scores.max()),
             hemorrhage=bool(scores.max() >= spec.scan_threshold.threshold),
             volume_ml=volume_ml(self.scan, masks),
@@ -116,27 +118,55 @@ class AlignedScan:
             remarks=(*self.scan.remarks, *self.remarks, *_threshold_remarks(spec)),
         )
 
-    def _map_back(self) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    def _masks(self) -> NDArray[np.uint8]:
+        """Label hemorrhage, (N, H, W); most of a scan cannot be any and is not resampled."""
+        low, high = self.spec.thresholds
         shape = self.scan.hu.shape
-        log_odds, masks = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-        kept: dict[int, NDArray[np.float32]] = {}
+        boxes = [
+            reach(pixels > low if pixels.max() > high else _NONE, affine, shape[1:])
+            for pixels, affine in zip(self.log_odds, self.affines)
+        ]
+        masks = np.zeros(shape, np.uint8)
+        mapped = _Mapped(self)
+        for index, mask in enumerate(masks):
+            box = union([boxes[layer] for layer, _ in self.layers.parts(index)])
+            if min(box.shape) > 0:
+                mask[box.inside] = hysteresis(mapped(index, box), low, high)
+        return masks
 
-        def mapped(layer: int) -> NDArray[np.float32]:
-            if layer not in kept:
-                while len(kept) > 1:
-                    del kept[min(kept)]
-                kept[layer] = map_back(self.log_odds[layer], self.affines[layer], shape[1:])
-            return kept[layer]
+    def _log_odds(self) -> NDArray[np.float32]:
+        """Resample all log-odds, (N, H, W)."""
+        shape = self.scan.hu.shape
+        found = np.empty(shape, np.float32)
+        mapped, whole = _Mapped(self), Box((0, 0), shape[1:])
+        for index in range(len(found)):
+            found[index] = mapped(index, whole)
+        return found
 
-        layers = self.layers
-        parts = zip(layers.lower, layers.upper, layers.share)
-        for index, (lower, upper, share) in enumerate(parts):
-            found = mapped(lower)
-            if share:
-                found = found + np.float32(share) * (mapped(upper) - found)
-            log_odds[index] = found
-            masks[index] = hysteresis(found, *self.spec.thresholds)
-        return log_odds, masks
+
+class _Mapped:
+    """Log-odds of slices, of which several in turn are made from the same layers."""
+
+    def __init__(self, aligned: AlignedScan) -> None:
+        self._aligned = aligned
+        self._kept: dict[tuple[int, Box], NDArray[np.float32]] = {}
+
+    def __call__(self, index: int, box: Box) -> NDArray[np.float32]:
+        """Resample those of a slice in a box."""
+        (lower, _), *more = self._aligned.layers.parts(index)
+        found = self._of(lower, box)
+        for upper, share in more:
+            found = found + np.float32(share) * (self._of(upper, box) - found)
+        return found
+
+    def _of(self, layer: int, box: Box) -> NDArray[np.float32]:
+        key = layer, box
+        if key not in self._kept:
+            if len(self._kept) > 1:
+                del self._kept[next(iter(self._kept))]
+            aligned = self._aligned
+            self._kept[key] = map_back(aligned.log_odds[layer], aligned.affines[layer], box)
+        return self._kept[key]
 
 
 def _threshold_remarks(spec: NetworkSpec) -> list[str]:

@@ -45,7 +45,7 @@ def describe_slices(
             position_mm=None if positions is None else float(positions[index]),
             score=float(score),
             hemorrhage=bool(score >= threshold),
-            pixels=(pixels := int(np.count_nonzero(mask))),
+            pixels=(pixels := _count(mask)),
             area_mm2=None if area is None else pixels * area,
         )
         for index, (file, mask, score) in enumerate(zip(slice_files(scan), masks, scores))
@@ -65,7 +65,7 @@ def slice_files(scan: Scan) -> list[str]:
 def volume_ml(scan: Scan, masks: NDArray[np.uint8]) -> float | None:
     """The volume of all masks, (N, H, W); None where the geometry is not known."""
     volumes = pixel_volumes_ml(scan)
-    return None if volumes is None else float(volumes @ np.count_nonzero(masks, axis=(1, 2)))
+    return None if volumes is None else float(volumes @ [_count(mask) for mask in masks])
 
 
 def find_lesions(scan: Scan, masks: NDArray[np.uint8]) -> tuple[Lesion, ...]:
@@ -78,9 +78,11 @@ def find_lesions(scan: Scan, masks: NDArray[np.uint8]) -> tuple[Lesion, ...]:
     Returns:
         tuple[Lesion]: The largest first, by volume where that is known; else by pixels.
     """
-    places = np.argwhere(masks)  # (P, 3)
-    if not len(places):
+    filled = [index for index, mask in enumerate(masks) if _count(mask)]
+    if not filled:
         return ()
+    places = np.argwhere(masks[filled[0] : filled[-1] + 1])  # (P, 3)
+    places[:, 0] += filled[0]
     first, last = places.min(axis=0), places.max(axis=0) + 1
     box = tuple(slice(low, high) for low, high in zip(first, last))
     labels, _ = ndimage.label(masks[box], structure=np.ones((3, 3, 3), bool))
@@ -92,6 +94,10 @@ def find_lesions(scan: Scan, masks: NDArray[np.uint8]) -> tuple[Lesion, ...]:
         _lesion(number, pixels, volume, scan.geometry)
         for number, (pixels, volume) in enumerate(found, start=1)
     )
+
+
+def _count(mask: NDArray[np.uint8]) -> int:
+    return int(np.count_nonzero(mask.view(bool)))  # as bool it is several times as fast
 
 
 def _measure(

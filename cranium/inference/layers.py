@@ -76,6 +76,12 @@ class Layers:
         distance = abs(self.positions[found] - self.positions[otherwise])
         return found if distance < GAP_MM else otherwise
 
+    def parts(self, slice: int) -> list[tuple[int, float]]:
+        """Which layers a slice takes from, one or two; and from the second, which share."""
+        lower = int(self.lower[slice]), 1.0
+        share = float(self.share[slice])
+        return [lower, (int(self.upper[slice]), share)] if share else [lower]
+
     def to_slices(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Interpolate one value for each layer, (L,), to one for each slice, (N,)."""
         found: NDArray[np.float64] = (1 - self.share) * values[self.lower]

@@ -1,7 +1,8 @@
 """What was found in a scan: masks and probabilities, scores, volumes and lesions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ class Segmentation:
     Args:
         scan (Scan): The scan.
         masks (ndarray): (N, H, W), uint8, 0 or 1, on the slices of ``scan.hu``.
-        log_odds (ndarray): (N, H, W), float32, of hemorrhage.
+        pixels (ndarray | Callable): ``log_odds``, or what makes it once it is asked for.
         score (float): Log-odds of hemorrhage in the scan.
         hemorrhage (bool): Whether the score reaches the threshold of the network.
         volume_ml (float, optional): None where the geometry is not known.
@@ -72,13 +73,18 @@ class Segmentation:
 
     scan: Scan
     masks: NDArray[np.uint8]
-    log_odds: NDArray[np.float32]
+    pixels: NDArray[np.float32] | Callable[[], NDArray[np.float32]]
     score: float
     hemorrhage: bool
     volume_ml: float | None
     slices: tuple[SliceFinding, ...]
     lesions: tuple[Lesion, ...]
     remarks: tuple[str, ...] = ()
+
+    @cached_property
+    def log_odds(self) -> NDArray[np.float32]:
+        """The log-odds of hemorrhage, (N, H, W), float32, on the slices of ``scan.hu``."""
+        return self.pixels() if callable(self.pixels) else self.pixels
 
     @property
     def mask(self) -> NDArray[np.uint8]:
@@ -88,5 +94,7 @@ class Segmentation:
     @property
     def probability(self) -> NDArray[np.float32]:
         """The probability of hemorrhage, float32, on the input's own grid."""
-        found: NDArray[Any] = 1 / (1 + np.exp(-self.log_odds))
-        return self.scan.restore(found.astype(np.float32))
+        found = np.tanh(self.log_odds / 2)  # the logistic function, which never overflows
+        found += 1
+        found /= 2
+        return self.scan.restore(found)
