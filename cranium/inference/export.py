@@ -216,6 +216,7 @@ class _Recorded:
 
     def __init__(self, network: Network) -> None:
         self.network, self.spec, self.runtime = network, network.spec, network.runtime
+        self.batch_size = network.batch_size
         self.outputs: list[NDArray[np.float32]] = []
 
     def __call__(

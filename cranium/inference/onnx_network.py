@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
+from cranium.inference.network import CPU_BATCH, GPU_BATCH
 from cranium.inference.spec import NetworkSpec
 
 SPEC_KEY = 'cranium'
@@ -50,6 +51,7 @@ class OnnxNetwork:
         self.spec = NetworkSpec.from_json(metadata[SPEC_KEY], str(file))
         self.card: str = metadata.get(CARD_KEY, '')
         provider = self._session.get_providers()[0].removesuffix('ExecutionProvider')
+        self.batch_size = CPU_BATCH if provider == 'CPU' else GPU_BATCH
         self.runtime = f'ONNX Runtime {onnxruntime.__version__} on {provider}'
 
     def __call__(

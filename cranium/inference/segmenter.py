@@ -24,8 +24,8 @@ class Segmenter:
 
     Args:
         network (Network): See :meth:`from_pretrained`.
-        batch_size (int): Slices that the network sees at once, also of several scans. The result
-            does not depend on it. Defaults to 16.
+        batch_size (int, optional): Slices that the network sees at once, also of several scans. The
+            result does not depend on it. Defaults to None: what the network is fastest with.
 
     Examples:
         >>> segmenter = Segmenter.from_pretrained()
@@ -34,9 +34,9 @@ class Segmenter:
         cranium.errors.CraniumError: array: no head is seen in it; give axial slices in HU
     """
 
-    def __init__(self, network: Network, batch_size: int = 16) -> None:
+    def __init__(self, network: Network, batch_size: int | None = None) -> None:
         self._network = network
-        self.batch_size = batch_size
+        self.batch_size = batch_size or network.batch_size
 
     @classmethod
     def from_pretrained(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 import cranium.models  # noqa: F401  (registers them)
 from cranium.errors import CraniumError
+from cranium.inference.network import CPU_BATCH, GPU_BATCH
 from cranium.inference.spec import NetworkSpec
 
 
@@ -64,6 +65,7 @@ class TorchNetwork:
         segmentor = build_segmentor(cfg)
         load_weights(segmentor, weights['state_dict'], checkpoint, config)
         self.model = AlignedModel(fuse_conv_bn(segmentor)).to(self.device).eval()
+        self.batch_size = CPU_BATCH if self.device.type == 'cpu' else GPU_BATCH
         self.divisor: int = cfg.model.data_preprocessor.get('size_divisor') or 1
         self.runtime = f'PyTorch {torch.__version__} on {self.device}'
 
