@@ -3,6 +3,7 @@
 import io
 import logging
 import warnings
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ def _segmentation(slices: list[Any], mask: Any, network: str) -> Any:
         anatomic_regions=[codes.SCT.Intracranial],
         display_color=CIELabColor.from_rgb(*COLOURS[PREDICTION]),
     )
-    return highdicom.seg.Segmentation(
+    result = highdicom.seg.Segmentation(
         source_images=slices,
         pixel_array=np.ascontiguousarray(mask).reshape(-1, *mask.shape[-2:]),
         segmentation_type='BINARY',
@@ -181,3 +182,22 @@ def _segmentation(slices: list[Any], mask: Any, network: str) -> Any:
         # Also the slices without hemorrhage: they were looked at, and none are left out of a stack.
         omit_empty_frames=False,
     )
+    _tell_thickness(result, slices)
+    return result
+
+
+def _tell_thickness(result: Any, slices: list[Any]) -> None:
+    """Give each frame the thickness of its slice where they differ; highdicom gives all the first.
+
+    It is what the scanner says, and only copied.
+    """
+    thickness = {part.SOPInstanceUID: part.get('SliceThickness') for part in slices}
+    if len(set(thickness.values())) == 1:
+        return
+    (measures,) = result.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    del result.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    for group in result.PerFrameFunctionalGroupsSequence:
+        source = group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        own = deepcopy(measures)
+        own.SliceThickness = thickness[source]
+        group.PixelMeasuresSequence = [own]

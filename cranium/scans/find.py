@@ -209,7 +209,8 @@ def _is_zip(path: Path) -> bool:
 def _unpacked(
     path: Path, work: Path, most_bytes: int | None, faults: list[Fault]
 ) -> Iterator[_Place]:
-    folder = Path(tempfile.mkdtemp(prefix='unpacked-', dir=work))
+    # Pictures are called by their folder, and that is the same the next time.
+    folder = Path(tempfile.mkdtemp(dir=work), path.stem)
     try:
         unpack(path, folder, most_bytes)
     except CraniumError as error:

@@ -73,7 +73,9 @@ def check_lies_on(seg, folder):
         assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == part.SeriesInstanceUID
         plane = shared.PlaneOrientationSequence[0].ImageOrientationPatient
         assert np.allclose(plane, part.ImageOrientationPatient)
-        assert shared.PixelMeasuresSequence[0].PixelSpacing == part.PixelSpacing
+        (measures,) = (shared if 'PixelMeasuresSequence' in shared else group).PixelMeasuresSequence
+        assert measures.PixelSpacing == part.PixelSpacing
+        assert measures.SliceThickness == part.SliceThickness
     assert not slices  # every slice has its frame
 
 
@@ -92,6 +94,20 @@ def test_the_slices_may_be_stored_from_the_vertex_down(tmp_path):
     seg = seg_of(found)
     check_lies_on(seg, tmp_path)
     assert [frame.sum() for frame, _ in by_position(seg)] == [15, 10, 5, 0]
+
+
+def test_slices_may_differ_in_thickness(tmp_path):
+    found = series(tmp_path)
+    for file, thickness in zip(found.scan.files, (4, 4, 7, 7)):
+        part = pydicom.dcmread(file)
+        part.SliceThickness = thickness
+        part.save_as(file)
+    content = encode_seg(found, 'weights')
+    check_lies_on(pydicom.dcmread(io.BytesIO(content)), tmp_path)
+    again = highdicom.seg.segread(io.BytesIO(content))
+    sources = [pydicom.dcmread(file).SOPInstanceUID for file in found.scan.files]
+    masks = again.get_pixels_by_source_instance(sources, combine_segments=True)
+    assert np.array_equal(masks, found.mask)
 
 
 def test_it_is_coded_as_intracranial_hemorrhage(tmp_path):

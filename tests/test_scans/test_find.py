@@ -449,6 +449,12 @@ class TestZips:
         with pytest.raises(CraniumError, match=f'^{path}:a/002.dcm: no pixels'):
             read_scan(found)
 
+    def test_pictures_are_called_by_the_zip_that_they_lie_in(self, scans, work):
+        for number in (1, 2):
+            write_picture(scans / f'brain/{number}.png')
+        found, _ = find_scans([zip_folder(scans / 'brain', scans / 'head.zip')], work)
+        assert [scan.name for scan in found] == ['head']
+
     def test_a_dangerous_zip_is_a_fault(self, scans, work):
         with zipfile.ZipFile(scans / 'x.zip', 'w') as archive:
             archive.writestr('../../x', b'x')
