@@ -34,6 +34,7 @@ LABEL_NAMES, DIAGNOSIS_OF_NIFTI = 'dataset.json', 'hemorrhage_diagnosis_raw_ct.c
 _CHANNEL = re.compile(r'_(\d{4})$', re.ASCII)
 _MASK_SUFFIX = re.compile(r'[_-](seg|segmentation|mask|masks|label|labels|gt)$', re.IGNORECASE)
 _SQUARE = 0.01
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,8 @@ def find_volumes(images: Path, labels: Path, work: Path) -> Volumes:
     found, faults = find_scans([images], work)
     drawn = {str(path) for path in masks.values()}
     scans = _named([scan for scan in found if not {*map(str, scan.files)} <= drawn], images)
-    remarks = [f'{fault.message}; left out' for fault in faults if fault.source not in drawn]
-    remarks += [f'{scan.source}: a picture; left out' for scan in found if scan.kind == 'pictures']
+    remarks = _left_out([fault.message for fault in faults if fault.source not in drawn])
+    remarks += _left_out([f'{scan.source}: a picture' for scan in found if scan.kind == 'pictures'])
     if not scans:
         raise CraniumError(f'{images}: no scans in DICOM or NIfTI; see docs/preparation.md')
     if unmatched := [path for name, path in masks.items() if name not in scans]:
@@ -182,7 +183,7 @@ def read_volumes(volumes: Volumes) -> RawDataset:
     surveys = list(in_parallel(partial(_survey, volumes, diagnosis), volumes.cases.values()))
     if faults := [survey.fault for survey in surveys if survey.fault]:
         many = f'{len(faults)} masks cannot be hemorrhage: ' if len(faults) > 1 else ''
-        raise CraniumError(many + ' | '.join(faults[:3]))
+        raise CraniumError(many + ' | '.join(faults[:_MOST_NAMED]))
     slices = [item for survey in surveys for item in survey.slices]
     if not slices:
         raise CraniumError(f'{volumes.images}: no scan that can be used: {surveys[0].remarks[0]}')
@@ -190,7 +191,10 @@ def read_volumes(volumes: Volumes) -> RawDataset:
     for patient, survey in zip(volumes.cases, surveys):
         for remark in survey.remarks:
             patients[remark].append(patient)
-    said = [f'{", ".join(names[:3])}{_more(names)}: {text}' for text, names in patients.items()]
+    said = [
+        f'{", ".join(names[:_MOST_NAMED])}{_more(names)}: {text}'
+        for text, names in patients.items()
+    ]
     people_of = {item.patient: item.person for item in slices if item.person}
     if more := len(people_of) - len({*people_of.values()}):
         said.append(
@@ -370,5 +374,11 @@ def _inside(source: str, folder: Path) -> str:
     return source.removeprefix(f'{folder.parent}/') if folder.parent != Path() else source
 
 
+def _left_out(messages: Sequence[str]) -> list[str]:
+    remarks = [f'{message}; left out' for message in messages[:_MOST_NAMED]]
+    more = len(messages) - _MOST_NAMED
+    return [*remarks, f'{more} more like these; left out'] if more > 0 else remarks
+
+
 def _more(names: Sequence[str]) -> str:
-    return f' and {len(names) - 3} more' if len(names) > 3 else ''
+    return f' and {len(names) - _MOST_NAMED} more' if len(names) > _MOST_NAMED else ''

@@ -196,22 +196,22 @@ def _to_hu(voxels: NDArray[Any], source: str) -> tuple[NDArray[np.int16], tuple[
     """Take values for HU, or refuse them; return what there is to remark."""
     remarks: list[str] = []
     finite = np.isfinite(voxels)
-    if not finite.all():
-        missing = finite.size - np.count_nonzero(finite)
-        if missing == finite.size:
-            raise CraniumError(f'{source}: no voxel holds a number; save the scan again')
-        remarks.append(f'{missing} voxels are no number (NaN); taken for air, {AIR_HU} HU')
-        low, high = voxels[finite].min(), voxels[finite].max()
-        voxels = np.where(finite, voxels, max(low, AIR_HU))
-    else:
-        low, high = voxels.min(), voxels.max()
-    if shift := _shift(voxels, low, high, source):
+    missing = finite.size - np.count_nonzero(finite)
+    if missing == finite.size:
+        raise CraniumError(f'{source}: no voxel holds a number; save the scan again')
+    known = voxels[finite] if missing else voxels
+    low, high = known.min(), known.max()
+    shift = _shift(known, low, high, source)
+    if shift:
         remarks.append(f'values from {low:g}, in which soft tissue lies at {shift}: {shift} taken')
         remarks[-1] += ' from each to give HU'
-    limits = np.iinfo(np.int16)
     if voxels.dtype != np.int16 or shift:
-        wide = voxels.astype(np.float32) - shift
+        limits = np.iinfo(np.int16)
+        wide = np.where(finite, voxels, 0).astype(np.float32) - shift
         voxels = np.clip(np.rint(wide), limits.min, limits.max).astype(np.int16)
+    if missing:
+        voxels[~finite] = AIR_HU
+        remarks.append(f'{missing} voxels are no number (NaN); taken for air, {AIR_HU} HU')
     return voxels, tuple(remarks)
 
 

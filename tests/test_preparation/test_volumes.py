@@ -252,6 +252,11 @@ class TestNames:
         found = self.masks(tmp_path / 'ct', tmp_path / 'seg')
         assert found == {'a': 'a_seg.nii', 'b-2': 'b_2-mask.nii', '007': None}
 
+    def test_of_masks_in_a_folder_among_the_scans(self, tmp_path):
+        save(tmp_path / 'a.nii.gz', head(0))
+        save(tmp_path / 'masks/a.nii.gz', blood(True))
+        assert self.masks(tmp_path, tmp_path / 'masks') == {'a': 'a.nii.gz'}
+
     def test_of_folders(self, tmp_path):
         for name in 'ab':
             save(tmp_path / f'ct/{name}/head.nii.gz', head(0))
@@ -317,9 +322,11 @@ class TestBadInput:
         self.refused(nnunet, r'ICH_1_0000\.nii\.gz: pixels of 0\.5 x 0\.6 mm')
 
     def test_pictures(self, nnunet):
-        Image.new('L', (24, 24)).save(nnunet / 'imagesTr/ICH_6.png')
-        prepared = plan(nnunet / 'imagesTr', nnunet / 'labelsTr')
-        assert any('ICH_6.png: a picture; left out' in each for each in prepared.remarks())
+        for number in range(5):
+            Image.new('L', (24, 24)).save(nnunet / f'imagesTr/photo{number}-x.png')
+        remarks = plan(nnunet / 'imagesTr', nnunet / 'labelsTr').remarks()
+        assert 'photo0-x.png: a picture; left out' in remarks[0] and 'photo2' in remarks[2]
+        assert remarks[3:] == ['2 more like these; left out']
 
     def test_labels_of_dataset_json(self, nnunet):
         (nnunet / 'dataset.json').write_text('{"labels": {"background": 0, "skull": 1}}')

@@ -66,12 +66,18 @@ class TestNifti:
         with pytest.raises(CraniumError, match=r'a\.nii: holds the label 4, which dataset\.json'):
             read_label(tmp_path / 'a.nii', scan, {0: 'background', 1: 'SDH', 2: 'EDH', 3: 'IPH'})
 
+    def test_types_only_where_every_label_tells_its_own(self, tmp_path, scan, blood):
+        blood[1, 1, 2] = 2
+        label = read_label(save(tmp_path / 'a.nii', blood), scan, {1: 'SDH', 2: 'hematoma'})
+        assert label.types == ('',) * 4
+
     @pytest.mark.parametrize(
         ('change', 'message'),
         [
             (dict(affine=AFFINE + np.diag([0, 0, 1, 0.0])), 'a slice lies 1 mm from any'),
             (dict(affine=AFFINE @ np.diag([-1, 1, 1, 1])), 'a slice lies 4 mm from any'),
             (dict(affine=AFFINE @ np.diag([1.1, 1, 1, 1])), r'9 x 8 pixels of 0\.55 x 0\.5 mm'),
+            (dict(affine=AFFINE @ np.diag([1, 1.1, 1, 1])), r'9 x 8 pixels of 0\.5 x 0\.55 mm'),
             (dict(slices=np.ones((4, 7, 9))), r'9 x 7 pixels of .*, not the 9 x 8'),
             (dict(slices=np.full((4, 8, 9), 0.5)), 'not whole numbers'),
         ],
@@ -171,6 +177,13 @@ class TestSeg:
         blood[1, 1, 4] = 0
         assert np.array_equal(label.mask, blood)
         assert label.types == ('', 'Subarachnoid+Subdural', 'Subdural', '')
+
+    def test_a_segment_of_the_brain_hides_no_blood(self, tmp_path, hu, blood):
+        files = write_series(tmp_path / 'ct', hu)
+        values = np.stack([blood, np.ones_like(blood)], axis=-1)
+        segments = [segment(1, 'a'), segment(2, 'Brain', codes.SCT.Brain)]
+        file = write_seg(tmp_path / 'a.dcm', files, values, segments)
+        assert np.array_equal(read_label(file, read_dicom(files)).mask, blood)
 
     def test_fractions_from_a_half_upwards(self, tmp_path, hu, blood):
         files = write_series(tmp_path / 'ct', hu)

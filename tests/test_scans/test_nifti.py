@@ -140,9 +140,19 @@ class TestValues:
         """Air at 24, brain at 1060, a little bone: soft tissue can be nowhere else."""
         values = np.full((10, 10, 2), 24, np.uint16)
         values[2:8, 2:8], values[2] = 1060, 2000
+        expected = values.astype(np.int16) - 1024
         scan = read_nifti(save(tmp_path / 'a.nii', values))
-        assert np.array_equal(scan.restore(scan.hu), values.astype(int) - 1024)
+        assert np.array_equal(scan.restore(scan.hu), expected)
         assert 'soft tissue lies at 1024' in scan.remarks[0]
+        values = values.astype(np.float32)
+        values[0, 0], expected[0, 0] = np.nan, -1000
+        scan = read_nifti(save(tmp_path / 'b.nii', values))
+        assert np.array_equal(scan.restore(scan.hu), expected) and len(scan.remarks) == 2
+
+    def test_nothing_but_air(self, tmp_path):
+        values = np.linspace(-1000, -990, 200).reshape(10, 10, 2).round().astype(np.int16)
+        scan = read_nifti(save(tmp_path / 'a.nii', values))
+        assert np.array_equal(scan.restore(scan.hu), values)
 
     @pytest.mark.parametrize(
         ('low', 'high', 'message'),
