@@ -395,6 +395,16 @@ def test_a_failure_of_an_earlier_run_does_not_count(scans, tmp_path, network):
     assert meanwhile == [True]
 
 
+def test_the_last_process_answers_for_all(tmp_path, network):
+    picture, study, out = tmp_path / 'head.png', tmp_path / 'study', tmp_path / 'out'
+    save_picture(picture, heads(1)[0])
+    write_series(study, np.full((3, 40, 40), 30, np.int16), signed=True)
+    first = run([picture, study], out, Share(0, 2), save=('mask', 'nifti'))
+    assert first.problems and first.succeeded  # a picture has no NIfTI
+    second = run([picture, study], out, Share(1, 2), save=('mask', 'nifti'))
+    assert not second.problems and not second.succeeded
+
+
 def test_both_processes_write_at_the_same_time(scans, tmp_path, network):
     out = tmp_path / 'out'
     network.after = lambda scan: scan.name == '049' and run(scans, out, Share(1, 2))
