@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     '--images', type=PATH, metavar='DIR', help='Scans of your own instead: DICOM or NIfTI.'
 )
 @click.option('--labels', type=PATH, metavar='DIR', help='Their masks: NIfTI or DICOM-SEG.')
+@click.option(
+    '--slice-mm',
+    type=click.FloatRange(min=1),
+    metavar='MM',
+    help='Average thin slices of yours to this; 5 as in ct-ich.  [default: as they are]',
+)
 @click.option('--out', type=PATH, default='data', help='Folder for the result.')
 @click.option('--split', type=click.Choice(PROTOCOLS), help='Protocol.  [default: patient]')
 @click.option(
@@ -88,6 +94,8 @@ def command(
         raise click.UsageError('--check: not with --dry-run')
     if (images is None) != (labels is None):
         raise click.UsageError('--images and --labels: give both')
+    if options['slice_mm'] and not images:
+        raise click.UsageError('--slice-mm: only with --images')
     drawn = {name: options.pop(name) for name in ('split', 'folds', 'seed')}
     drawn = {name: value for name, value in drawn.items() if value is not None}
     if splits and drawn:
@@ -109,7 +117,7 @@ def command(
         return
     chosen = Options(splits_file=splits, **drawn, **options)
     with tempfile.TemporaryDirectory() as work:  # for zips among the images
-        read, slices = _look(source, images, labels, Path(work))
+        read, slices = _look(source, images, labels, Path(work), options['slice_mm'])
         with workers(jobs, slices):
             plan = make_plan(read(), chosen)
             if dry_run:
@@ -131,7 +139,7 @@ def command(
 
 
 def _look(
-    source: Path, images: Path | None, labels: Path | None, work: Path
+    source: Path, images: Path | None, labels: Path | None, work: Path, slice_mm: float | None
 ) -> 'tuple[Callable[[], RawDataset], int]':
     """Look what there is: a function that reads it, and about how many slices these are."""
     from cranium.preparation.raw import read_raw
@@ -139,7 +147,7 @@ def _look(
     from cranium.preparation.volumes import find_volumes, read_volumes
 
     if images and labels:
-        volumes = find_volumes(images, labels, work)
+        volumes = find_volumes(images, labels, work, slice_mm)
         return lambda: read_volumes(volumes), 30 * len(volumes.cases)
     raw = read_raw(find_source(source))
     return lambda: raw, len(raw.slices)

@@ -31,6 +31,8 @@ class Options:
             writes them with a mask of 255, which mmseg ignores. Defaults to ``drop``.
         errata (str): ``apply`` corrects the known faults of scans that show them, ``ignore`` leaves
             them as they are. Defaults to ``apply``.
+        slice_mm (float, optional): What thin slices of one's own scans were averaged to. Defaults
+            to None.
     """
 
     split: str = 'patient'
@@ -42,6 +44,7 @@ class Options:
     mask_threshold: int = MASK_THRESHOLD
     unlabelled: str = 'drop'
     errata: str = 'apply'
+    slice_mm: float | None = None
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -50,6 +53,7 @@ class Options:
             'window': self.window,
             'mask_threshold': self.mask_threshold,
             'errata': self.errata,
+            'slice_mm': self.slice_mm,
         }
 
     @property

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,16 @@ from cranium.scans.find import NIFTI, Found, find_scans, read_scan
 from cranium.scans.headers import read_dataset
 from cranium.scans.labels import Label, read_label, referenced_scan
 from cranium.scans.scan import Scan
-from cranium.slices import BACKGROUND, MASKED, UNLABELLED, patient_name
+from cranium.slices import (
+    BACKGROUND,
+    HEMORRHAGE_TYPES,
+    IGNORE_INDEX,
+    MASKED,
+    UNLABELLED,
+    join_types,
+    patient_name,
+    split_types,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,6 +93,8 @@ class Volumes:
         cases (Mapping[str, Case]): By patient, in order.
         label_names (Mapping[int, str], optional): What the values of masks in NIfTI mean. Defaults
             to None: all but 0 are hemorrhage.
+        slice_mm (float, optional): What thin slices are averaged to; see :func:`layers_of`.
+            Defaults to None: they stay as they are.
         remarks (tuple[str, ...]): What is unusual. Defaults to nothing.
     """
 
@@ -90,6 +102,7 @@ class Volumes:
     labels: Path
     cases: Mapping[str, Case]
     label_names: Mapping[int, str] | None = None
+    slice_mm: float | None = None
     remarks: tuple[str, ...] = ()
 
     def read(self, case: Case) -> tuple[Scan, Label | None]:
@@ -116,22 +129,60 @@ class Volumes:
         scan, label = self.read(case)
         assert scan.geometry is not None
         pixel_mm = float(np.sqrt(np.prod(scan.geometry.pixel_mm)))
-        sources = _sources(case, scan, self.images)
-        mask_source = ((_inside(str(case.mask), self.labels), _digest(case.mask)),) * bool(label)
+        sources, layers = _sources(case, scan, self.images), layers_of(scan, self.slice_mm)
+        mask_source = [(_inside(str(case.mask), self.labels), _digest(case.mask))] if label else []
         for item in wanted:
-            index = item.number - 1
-            names, digests = zip(sources[index], *mask_source)
+            layer = layers[item.number - 1]
+            names, digests = zip(*dict.fromkeys(sources[layer]), *mask_source)
             yield HuSlice(
-                scan.hu[index],
-                None if label is None else label.mask[index],
+                _average(scan.hu[layer]),
+                None if label is None else _majority(label.mask[layer]),
                 names,
                 digests,
                 pixel_mm,
-                float(scan.geometry.thickness_mm[index]),
+                float(scan.geometry.thickness_mm[layer].sum()),
             )
 
 
-def find_volumes(images: Path, labels: Path, work: Path) -> Volumes:
+def layers_of(scan: Scan, slice_mm: float | None) -> list[slice]:
+    """Choose which slices of a scan are averaged.
+
+    Args:
+        scan (Scan): With a geometry.
+        slice_mm (float, optional): Thickness that thin slices are averaged to, as near as whole
+            ones come to it. Slices of more than two thirds of it stay as they are, as all do if it
+            is None.
+
+    Returns:
+        list[slice]: The slices of each layer, from the neck to the vertex.
+    """
+    count = len(scan.hu)
+    assert scan.geometry is not None
+    thickness, positions = scan.geometry.thickness_mm, scan.geometry.positions_mm
+    if slice_mm is None or count == 1 or np.median(thickness) > slice_mm * 2 / 3:
+        return [slice(index, index + 1) for index in range(count)]
+    edges = positions - positions[0] + thickness[0] / 2
+    height = edges[-1] + thickness[-1] / 2
+    number = np.floor(edges * max(1, round(height / slice_mm)) / height)
+    starts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), count]
+    return [slice(start, stop) for start, stop in pairwise(starts)]
+
+
+def _average(hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Average slices, (n, H, W), to one."""
+    return (
+        np.asarray(np.rint(hu.mean(axis=0, dtype=np.float32)), np.int16) if len(hu) > 1 else hu[0]
+    )
+
+
+def _majority(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Call hemorrhage what is that in half of the slices, (n, H, W), or more."""
+    drawn: NDArray[np.uint8] = ((mask == 1).mean(axis=0) >= 0.5).astype(np.uint8)
+    drawn[(drawn == 0) & (mask == IGNORE_INDEX).any(axis=0)] = IGNORE_INDEX
+    return drawn
+
+
+def find_volumes(images: Path, labels: Path, work: Path, slice_mm: float | None = None) -> Volumes:
     """Find scans and the masks that belong to them.
 
     A mask has the name of its scan, also without nnU-Net's ``_0000``, or with ``_seg``, ``_mask``
@@ -142,6 +193,7 @@ def find_volumes(images: Path, labels: Path, work: Path) -> Volumes:
         images (Path): Folder of DICOM series or NIfTI.
         labels (Path): Folder of NIfTI or DICOM-SEG. It may be the same for DICOM.
         work (Path): A folder for what zips hold.
+        slice_mm (float, optional): What thin slices are averaged to. Defaults to None.
 
     Returns:
         Volumes: The cases, by patient.
@@ -169,7 +221,8 @@ def find_volumes(images: Path, labels: Path, work: Path) -> Volumes:
         patient: Case(patient, scan, masks.get(name))
         for name, (patient, scan) in sorted(scans.items(), key=lambda each: each[1][0])
     }
-    return Volumes(images, labels, cases, _label_names(images, labels), tuple(remarks))
+    names = _label_names(images, labels)
+    return Volumes(images, labels, cases, names, slice_mm, tuple(remarks))
 
 
 def read_volumes(volumes: Volumes) -> RawDataset:
@@ -228,7 +281,8 @@ def _survey(volumes: Volumes, diagnosis: 'pd.DataFrame | None', case: Case) -> _
     if label is not None and (label.mask == 1).any():
         hemorrhage = label.mask == 1
         fault = mask_fault(hemorrhage * np.uint8(255), hemorrhage, scan.hu)
-    drawn = [MASKED if each.any() else BACKGROUND for each in label.mask == 1] if label else None
+    layers = layers_of(scan, volumes.slice_mm)
+    drawn = [(_majority(label.mask[layer]) == 1).any() for layer in layers] if label else None
     types, remarks = _types(scan, label, diagnosis, case.patient)
     member, person = _inside(case.scan.source, volumes.images), _person(case.scan)
     slices = tuple(
@@ -237,14 +291,19 @@ def _survey(volumes: Volumes, diagnosis: 'pd.DataFrame | None', case: Case) -> _
             number,
             brain=member,
             bone=member,
-            mask=str(case.mask) if drawn and drawn[number - 1] == MASKED else None,
-            label=drawn[number - 1] if drawn else UNLABELLED,
-            types=types[number - 1],
+            mask=str(case.mask) if drawn and drawn[number - 1] else None,
+            label=(MASKED if drawn[number - 1] else BACKGROUND) if drawn else UNLABELLED,
+            types=_union(types[layer]),
             person=person,
         )
-        for number in range(1, len(scan.hu) + 1)
+        for number, layer in enumerate(layers, 1)
     )
     return _Survey(slices, (*scan.remarks, *remarks), f'{case.mask}: {fault}' if fault else '')
+
+
+def _union(types: Sequence[str]) -> str:
+    present = {name for cell in types for name in split_types(cell)}
+    return join_types(name for name in HEMORRHAGE_TYPES if name in present)
 
 
 def _person(scan: Found) -> str:

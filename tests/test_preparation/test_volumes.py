@@ -14,9 +14,10 @@ from cranium.manifest import mask_path, read_manifest
 from cranium.preparation.check import check_tree
 from cranium.preparation.plan import Options, make_plan
 from cranium.preparation.prepare import write_plan
-from cranium.preparation.volumes import find_volumes, read_volumes
+from cranium.preparation.volumes import find_volumes, layers_of, read_volumes
 from cranium.scans.find import find_scans
 from cranium.scans.pictures import read_pixels
+from cranium.scans.scan import Geometry, Scan
 from cranium.windows import BRAIN, encode_hu
 from tests.conftest import call_cranium
 from tests.dicom_files import write_series
@@ -195,6 +196,67 @@ class TestDicom:
             plan(tmp_path / 'ct', tmp_path, folds=4)
 
 
+class TestThinSlices:
+    """Ten slices of 1 mm: layers of the slices 1 to 5 and 6 to 10."""
+
+    @pytest.fixture
+    def thin(self, tmp_path):
+        thin = AFFINE @ np.diag([1, 1, 0.25, 1])
+        for number in range(3):
+            hu = (
+                np.repeat(head(number)[:1], 10, 0)
+                + np.int16([0, 1, 2, 3, 6, 0, 0, 0, 0, 3])[:, None, None]
+            )
+            mask = np.zeros((10, 24, 24), np.uint8)
+            mask[:3, 8, 8], mask[:2, 8, 9], mask[5:7, 9, 9] = 1, 1, 1
+            save(tmp_path / f'ct/{number}.nii', hu, thin)
+            save(tmp_path / f'seg/{number}.nii', mask, thin)
+        return tmp_path
+
+    def prepare(self, thin, out, slice_mm):
+        found = find_volumes(thin / 'ct', thin / 'seg', thin, slice_mm)
+        made = make_plan(read_volumes(found), Options(folds=3, window='hu', slice_mm=slice_mm))
+        write_plan(made, out)
+        return read_manifest(out)
+
+    def test_they_are_averaged(self, thin, out):
+        rows = self.prepare(thin, out, 5)
+        assert rows['slice'].tolist() == [1, 2] * 3 and set(rows['slice_mm']) == {5}
+        assert rows['label'].tolist() == ['mask', 'background'] * 3
+        first, second = rows['image'][:2]
+        # Means of 2.4 and 0.6.
+        assert np.array_equal(read_pixels(out / first), encode_hu(head(0)[0] + np.int16(2)))
+        assert np.array_equal(read_pixels(out / second), encode_hu(head(0)[0] + np.int16(1)))
+        # In three of five slices, and not in two.
+        assert np.argwhere(read_pixels(out / mask_path(first))).tolist() == [[8, 8]]
+        assert rows['sources'][0] == 'ct/0.nii;seg/0.nii'
+        assert json.loads((out / 'dataset.json').read_text())['options']['slice_mm'] == 5
+        with pytest.raises(CraniumError, match=r'prepared with slice_mm 5, not None; add --over'):
+            self.prepare(thin, out, None)
+
+    @pytest.mark.parametrize('slice_mm', [None, 1.4])
+    def test_they_stay(self, thin, out, slice_mm):
+        rows = self.prepare(thin, out, slice_mm)
+        assert rows['slice'].tolist() == [*range(1, 11)] * 3 and set(rows['slice_mm']) == {1}
+
+    def test_what_is_to_ignore(self, thin, out):
+        (thin / 'dataset.json').write_text('{"labels": {"background": 0, "SDH": 1, "ignore": 2}}')
+        mask = np.zeros((10, 24, 24), np.uint8)
+        mask[:3, 8, 8], mask[4, 8, 8:10] = 1, 2
+        save(thin / 'seg/0.nii', mask, AFFINE @ np.diag([1, 1, 0.25, 1]))
+        rows = self.prepare(thin, out, 5.0)
+        assert read_pixels(out / mask_path(rows['image'][0]))[8, 7:11].tolist() == [0, 1, 255, 0]
+        assert rows['types'].tolist()[:2] == ['Subdural', '']
+
+    def test_a_gap_is_in_no_layer(self):
+        """1 mm, nothing for 20 mm, and 1 mm again."""
+        positions = np.array([0, 1, 2, 3, 4, 25, 26, 27, 28, 29.0])
+        corners = positions[:, None] * [0, 0, 1]
+        geometry = Geometry(corners, np.array([0.5, 0, 0]), np.array([0, 0.5, 0]))
+        scan = Scan(np.zeros((10, 2, 2), np.int16), 'a', 'a', geometry=geometry)
+        assert layers_of(scan, 5) == [slice(0, 5), slice(5, 10)]
+
+
 class TestCtIch:
     """The layout of the release in NIfTI: ct_scans, masks of 0 and 255, and two tables."""
 
@@ -345,3 +407,5 @@ class TestCommand:
     def test_one_option_needs_the_other(self, nnunet):
         result = call_cranium('prepare', '--images', nnunet / 'imagesTr')
         assert result.exit_code == 2 and '--images and --labels: give both' in result.output
+        result = call_cranium('prepare', '--slice-mm', 5)
+        assert result.exit_code == 2 and '--slice-mm: only with --images' in result.output
