@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cranium.head import head_mask, head_to_slice_affine, make_warp, warp_hu
+from cranium.scans.estimate import estimate_window
+from cranium.scans.pictures import to_hu
 from cranium.windows import BRAIN, Window
 
 _GRAIN_PX = 1.0
@@ -38,9 +40,19 @@ class Slices:
 Degradation = Callable[[Slices], Slices]
 
 
-def show(slices: Slices, shown: Window, taken: Window) -> Slices:
-    """Save slices as 8-bit pictures of a window, and take these for pictures of another one."""
-    return replace(slices, hu=taken.to_hu(shown.to_gray(slices.hu)), window=taken)
+def show(slices: Slices, shown: Window, taken: Window | None) -> Slices:
+    """Save slices as 8-bit pictures of a window, and take these for pictures of another one.
+
+    Args:
+        slices (Slices): The slices.
+        shown (Window): What the pictures show.
+        taken (Window, optional): What they are taken for. None: what is estimated, or the brain
+            window where that cannot be.
+    """
+    gray = shown.to_gray(slices.hu)
+    if taken is None:
+        taken = estimate_window(gray) or BRAIN
+    return replace(slices, hu=to_hu(gray, taken), window=taken)
 
 
 def compress(slices: Slices, quality: int) -> Slices:
@@ -147,46 +159,52 @@ class Trial:
 
 CLEAN = Trial('none, whole scan')
 _AS_BRAIN = partial(show, shown=BRAIN, taken=BRAIN)
-_WINDOWS = tuple(Window(*each) for each in ((40, 70), (30, 80), (35, 100), (50, 150), (40, 200)))
+_AS_ESTIMATED = partial(show, shown=BRAIN, taken=None)
+_WINDOWS = tuple(Window(*each) for each in ((30, 80), (50, 150)))
 
 
 def _trials() -> tuple[Trial, ...]:
     trials = [
         CLEAN,
         Trial('one slice alone', lone=True),
+        Trial(
+            'alone, 512 pixels, size not known',
+            '',
+            (_AS_BRAIN, partial(resize, side=512)),
+            lone=True,
+        ),
         Trial('no bone window', '-20 to 100 HU', (_AS_BRAIN,)),
+        Trial('no bone window, estimated', '-20 to 100 HU', (_AS_ESTIMATED,)),
     ]
     for shown in _WINDOWS:
         strength = f'level {shown.level:g}, width {shown.width:g}'
-        for name, taken in (('taken for 40, 120', BRAIN), ('told', shown)):
+        for name, taken in (('taken for 40, 120', BRAIN), ('told', shown), ('estimated', None)):
             step = partial(show, shown=shown, taken=taken)
             trials.append(Trial(f'picture of another window, {name}', strength, (step,)))
-    for side in (200, 300, 512, 1024):
+    for side in (200, 512, 1024):
         steps = (_AS_BRAIN, partial(resize, side=side))
         trials.append(Trial('picture resized, pixel size not known', f'{side} pixels', steps))
     for share in (0.05, 0.1, 0.2):
-        for name, knows in (('', True), (', pixel size not known', False)):
-            step = partial(crop, share=share, knows_size=knows)
-            trials.append(Trial(f'side of the head cut off{name}', f'{share:.0%}', (step,)))
+        step = partial(crop, share=share)
+        trials.append(Trial('side cut off, pixel size not known', f'{share:.0%}', (step,)))
+    step = partial(crop, share=0.2, knows_size=True)
+    trials.append(Trial('side cut off', '20%', (step,)))
     trials += [
         Trial('rotation', f'{angle} degrees', (partial(rotate, degrees=angle),))
-        for angle in (15, 30, 45)
+        for angle in (20, 45)
     ]
     trials += [
         Trial('noise', f'{deviation} HU', (partial(add_noise, deviation=deviation),))
-        for deviation in (5, 10, 20)
+        for deviation in (10, 20)
     ]
-    trials += [
-        Trial('thicker slices', f'{mm} mm', (partial(thicken, weight=weight),))
-        for mm, weight in ((10, 1 / 4), (15, 1 / 3))
-    ]
+    trials.append(Trial('thicker slices', '15 mm', (partial(thicken, weight=1 / 3),)))
     trials += [
         Trial('JPEG', f'quality {quality}', (partial(compress, quality=quality),))
-        for quality in (75, 30, 10)
+        for quality in (50, 10)
     ]
     for shown in (Window(30, 80), Window(50, 150)):
         strength = f'level {shown.level:g}, width {shown.width:g}, 10%'
-        for name, taken in (('taken for 40, 120', BRAIN), ('told', shown)):
+        for name, taken in (('taken for 40, 120', BRAIN), ('told', shown), ('estimated', None)):
             steps = (partial(crop, share=0.1), partial(show, shown=shown, taken=taken))
             trials.append(Trial(f'alone, another window, {name}, cut', strength, steps, lone=True))
     return tuple(trials)

@@ -40,9 +40,10 @@ _UNKNOWN = 30  # slices of a file that may hold any number of them
     type=float,
     nargs=2,
     metavar='LEVEL WIDTH',
-    default=(40, 120),
-    show_default=True,
-    help='CT window that 8-bit pictures show, in HU.',
+    help='CT window that 8-bit pictures show, in HU. Default: 40 120.',
+)
+@click.option(
+    '--estimate-window', is_flag=True, help='Estimate that window from the brain in them instead.'
 )
 @click.option('--checkpoint', type=PATH, help='Weights, .pth or .onnx. Default: the pretrained.')
 @click.option('--config', type=PATH, help='Config of the checkpoint, where it is another.')
@@ -53,7 +54,8 @@ def command(
     inputs: tuple[Path, ...],
     out: Path,
     save: tuple[str, ...],
-    window: tuple[float, float],
+    window: tuple[float, float] | None,
+    estimate_window: bool,
     checkpoint: Path | None,
     config: Path | None,
     device: str,
@@ -64,15 +66,18 @@ def command(
     Writes masks and pictures below DIR, and the tables scans.csv, slices.csv and lesions.csv. Run
     it again to do what is missing. Not a medical device.
     """
-    if window[1] <= 0:
+    if window and window[1] <= 0:
         raise click.UsageError(f'--window: the width must be above 0, not {window[1]:g}')
+    if window and estimate_window:
+        raise click.UsageError('--window says what --estimate-window would find; leave one out')
 
     from cranium.inference.predict import Settings, predict
     from cranium.inference.share import find_share
-    from cranium.windows import Window
+    from cranium.windows import BRAIN, Window
 
     share = find_share()
-    settings = Settings(save=tuple(dict.fromkeys(save)), window=Window(*window), **flags)
+    shown = Window(*window) if window else None if estimate_window else BRAIN
+    settings = Settings(save=tuple(dict.fromkeys(save)), window=shown, **flags)
     # Libraries warn with the very words of a file, which may tell of a patient. What a user should
     # know is among the remarks.
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')

@@ -34,7 +34,8 @@ class Settings:
     Args:
         save (tuple[str, ...]): Formats, see ``writers.FORMATS``. Defaults to (): by the kind of the
             scan, see ``writers.DEFAULT``.
-        window (Window): What 8-bit pictures are taken for. Defaults to the brain window.
+        window (Window, optional): What 8-bit pictures are taken for; None if that is to be
+            estimated. Defaults to the brain window.
         anonymize (bool): Nothing of the patient goes to a file, nor the path that a scan came
             from. Defaults to False.
         report (bool): Write the page. Defaults to False.
@@ -42,7 +43,7 @@ class Settings:
     """
 
     save: tuple[str, ...] = ()
-    window: Window = BRAIN
+    window: Window | None = BRAIN
     anonymize: bool = False
     report: bool = False
     overwrite: bool = False
@@ -187,11 +188,12 @@ class _Run:
     def _settings(self, kind: str) -> dict[str, Any]:
         """What has to be the same for results to lie in one folder."""
         window = self.settings.window
+        shown = [window.level, window.width] if window else 'estimated'
         return {
             'version': __version__,
             'weights': self.weights,
             'anonymize': self.settings.anonymize,
-            'window': [window.level, window.width] if kind == 'pictures' else None,
+            'window': shown if kind == 'pictures' else None,
         }
 
     def _refuse_other_settings(self) -> None:
@@ -355,7 +357,7 @@ def _name_weights(checkpoint: Path | None, segmenter: 'Segmenter') -> str:
     return f'{file.stem[:55]}-{hashlib.sha256(content).hexdigest()[:8]}'
 
 
-def _read_one(found: Found, window: Window) -> Scan | CraniumError | OSError:
+def _read_one(found: Found, window: Window | None) -> Scan | CraniumError | OSError:
     try:
         return read_scan(found, window)
     except (CraniumError, OSError) as error:

@@ -63,7 +63,7 @@ class Segmenter:
         x: Any,
         *,
         spacing: Sequence[float] | None = None,
-        window: Window = BRAIN,
+        window: Window | None = BRAIN,
         progress: Progress | None = None,
     ) -> Segmentation | list[Segmentation]:
         """Find hemorrhage in whatever holds a scan.
@@ -73,7 +73,8 @@ class Segmenter:
                 file or folder: DICOM, NIfTI, pictures or a zip of these; or a list of them.
             spacing (Sequence[float], optional): Of an array, in mm: between slices, rows and
                 columns; of a lone slice also rows and columns alone. Defaults to None: not known.
-            window (Window): That 8-bit pictures are taken for. Defaults to the brain window.
+            window (Window, optional): That 8-bit pictures are taken for; None if it is to be
+                estimated. Defaults to the brain window.
             progress (Callable, optional): Called with the number of slices done, again and again.
 
         Returns:
@@ -138,7 +139,7 @@ class Segmenter:
 
 
 def _open_scans(
-    inputs: Sequence[Any], spacing: Sequence[float] | None, window: Window, work: Path
+    inputs: Sequence[Any], spacing: Sequence[float] | None, window: Window | None, work: Path
 ) -> Iterator[Scan]:
     for number, each in enumerate(inputs, start=1):
         if isinstance(each, Scan):
@@ -152,7 +153,7 @@ def _open_scans(
             yield scan_of_array(each, spacing, name)
 
 
-def _read_scans(path: Path, window: Window, work: Path) -> Iterator[Scan]:
+def _read_scans(path: Path, window: Window | None, work: Path) -> Iterator[Scan]:
     from cranium.scans.find import find_scans, read_scan
 
     work.mkdir()

@@ -94,12 +94,13 @@ def find_scans(
     return _uniquely_named(found), faults
 
 
-def read_scan(found: Found, window: Window = BRAIN) -> Scan:
+def read_scan(found: Found, window: Window | None = BRAIN) -> Scan:
     """Read a scan.
 
     Args:
         found (Found): What :func:`find_scans` found.
-        window (Window): What 8-bit pictures are taken for. Defaults to the brain window.
+        window (Window, optional): What 8-bit pictures are taken for; None if that is to be
+            estimated. Defaults to the brain window.
 
     Raises:
         CraniumError: It is damaged, or no scan that can be segmented.
@@ -114,7 +115,7 @@ def read_scan(found: Found, window: Window = BRAIN) -> Scan:
     )
 
 
-def _read(found: Found, window: Window) -> Scan:
+def _read(found: Found, window: Window | None) -> Scan:
     # Readers are slow to import.
     if found.kind == 'dicom':
         from cranium.scans.dicom import read_dicom

@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 
 from cranium.errors import CraniumError
 from cranium.manifest import MANIFEST, read_manifest
+from cranium.scans.estimate import estimate_window
 from cranium.scans.scan import Scan
 from cranium.windows import BRAIN, Window, decode_hu
 
@@ -110,6 +111,9 @@ def decode_png(data: bytes, name: str) -> Gray:
 def to_hu(pixels: Gray, window: Window = BRAIN) -> NDArray[np.int16]:
     """Convert the pixels of a picture to HU: 16-bit ones are HU + 32768, gray ones of a window.
 
+    What is white in a narrow window becomes at least as dense as in the brain window, and what is
+    black no denser than there: or else networks would take bone for blood.
+
     Args:
         pixels (ndarray): uint8 or uint16 of any shape.
         window (Window): What gray pixels show. Defaults to the brain window.
@@ -119,10 +123,13 @@ def to_hu(pixels: Gray, window: Window = BRAIN) -> NDArray[np.int16]:
     """
     if pixels.dtype == np.uint16:
         return decode_hu(np.asarray(pixels, np.uint16))
-    return window.to_hu(np.asarray(pixels, np.uint8))
+    hu = window.to_hu(np.asarray(pixels, np.uint8))
+    hu[pixels == 255] = max(round(window.high), round(BRAIN.high))
+    hu[pixels == 0] = min(round(window.low), round(BRAIN.low))
+    return hu
 
 
-def read_pictures(files: Sequence[Path], window: Window = BRAIN) -> Scan:
+def read_pictures(files: Sequence[Path], window: Window | None = BRAIN) -> Scan:
     """Read a scan from pictures, one a slice, which tell nothing of its geometry.
 
     Only the manifest of a tree that was prepared from DICOM or NIfTI tells the size of pixels.
@@ -130,7 +137,8 @@ def read_pictures(files: Sequence[Path], window: Window = BRAIN) -> Scan:
     Args:
         files (sequence): Gray PNG or JPEG, from the neck to the vertex: 8-bit ones show a window,
             16-bit ones are HU + 32768, as ``cranium prepare --window hu`` writes them.
-        window (Window): What 8-bit ones show. Defaults to the brain window.
+        window (Window, optional): What 8-bit ones show; None if that is to be estimated. Defaults
+            to the brain window.
 
     Returns:
         Scan: Without geometry.
@@ -150,14 +158,15 @@ def read_pictures(files: Sequence[Path], window: Window = BRAIN) -> Scan:
         pictures.append(pixels)
     stored: Any = np.stack(pictures)
     wide = stored.dtype == np.uint16
+    shown, remark = (BRAIN, '') if wide else _choose_window(stored, window)
     scan = Scan(
-        to_hu(stored, window),
+        to_hu(stored, shown),
         files[0].stem,
         str(files[0]),
         tuple(map(str, files)),
         pixel_mm=_measured_mm(files),
-        window=None if wide else window,
-        remarks=() if wide else (_describe(window),),
+        window=None if wide else shown,
+        remarks=() if wide else (remark,),
     )
     if wide and scan.hu.max() < _LEAST_HU:
         low, high = stored.min(), stored.max()
@@ -166,10 +175,17 @@ def read_pictures(files: Sequence[Path], window: Window = BRAIN) -> Scan:
     return scan
 
 
-def _describe(window: Window) -> str:
-    return (
+def _choose_window(gray: NDArray[np.uint8], window: Window | None) -> tuple[Window, str]:
+    """The window that pictures, (N, H, W), are taken for, and what a user should know of it."""
+    how = ''
+    if window is None:
+        window = estimate_window(gray)
+        how = ', as their brain says'
+    if window is None:
+        window, how = BRAIN, ', as their brain says nothing'
+    return window, (
         f'taken for pictures of the window {window.low:g} to {window.high:g} HU (level '
-        f'{window.level:g}, width {window.width:g}); what lies beyond is not known'
+        f'{window.level:g}, width {window.width:g}){how}; what lies beyond is not known'
     )
 
 

@@ -34,8 +34,20 @@ def test_a_window_taken_for_another():
 
 def test_a_window_told():
     found = degradations.show(slices_of([[[-50, 19, 54, 1000]]]), Window(40, 70), Window(40, 70))
-    assert found.hu.tolist() == [[[5, 19, 54, 75]]]
+    # White is bone, as in the brain window, and no blood of 75 HU.
+    assert found.hu.tolist() == [[[-20, 19, 54, 100]]]
     assert found.window == Window(40, 70)
+
+
+def test_a_window_estimated():
+    air = np.full((1, 64, 64), -1000)
+    assert degradations.show(slices_of(air), Window(40, 70), None).window == BRAIN
+    hu = np.full((1, 120, 120), -1000)
+    hu[:, 10:110, 10:110] = 30
+    hu[:, 60:110, 10:110] = 40
+    found = degradations.show(slices_of(hu), Window(30, 110), None)
+    assert found.window.level == pytest.approx(30, abs=1)
+    assert found.hu[0, 30, 60] == pytest.approx(30, abs=1)
 
 
 def test_jpeg():

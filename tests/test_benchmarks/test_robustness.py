@@ -104,7 +104,7 @@ def test_trials_by_the_begin_of_their_names():
 
 def test_the_pretrained_network(tree, capsys):
     checkpoint = 'checkpoints/unet-cranium_small_1xb8-8k_cranium-aligned-192x160.pth'
-    names = ['one slice', 'side of the head cut off, pixel']
+    names = ['one slice', 'side cut off, pixel']
     table = benchmark.measure(tree, checkpoint, 1, names=names)
     assert [row['degradation'] for row in table[:2]] == ['none, whole scan', 'one slice alone']
     assert [row['strength'] for row in table] == ['', '', '5%', '10%', '20%']

@@ -67,6 +67,13 @@ def test_it_says_a_line_for_each_scan_and_what_pictures_are_taken_for(scan, tmp_
     assert lines[-1] == str(tmp_path / 'out/scans.csv')
 
 
+def test_the_window_is_estimated(scan, tmp_path, network):
+    result = call_cranium('predict', scan, '--out', tmp_path / 'out', '--estimate-window')
+    assert result.exit_code == 0
+    # Squares on black have no white and gray matter.
+    assert '(level 40, width 120), as their brain says nothing' in result.stdout
+
+
 def test_formats_are_given_at_once(scan, tmp_path, network):
     out = tmp_path / 'out'
     result = call_cranium('predict', scan, '--save', 'mask', 'probability', '--out', out)
@@ -90,6 +97,10 @@ def test_failures_are_listed_at_the_end(scan, tmp_path, network):
     ('arguments', 'message'),
     [
         (['scan', '--out', 'out', '--window', '40', '0'], 'the width must be above 0, not 0'),
+        (
+            ['scan', '--out', 'out', '--window', '40', '80', '--estimate-window'],
+            '--window says what --estimate-window would find; leave one out',
+        ),
         (['scan'], "Missing option '--out'"),
         (['scan', '--out', 'out', '--save', 'dicom'], "'dicom' is not one of"),
     ],

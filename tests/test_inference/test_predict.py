@@ -183,6 +183,7 @@ def test_overwriting_does_all_again(scans, tmp_path, network):
     ('settings', 'message'),
     [
         ({'window': Window(50, 100)}, 'window 40 120, now it is 50 100'),
+        ({'window': None}, 'window 40 120, now it is estimated'),
         ({'anonymize': True}, 'anonymize False, now it is True'),
     ],
 )

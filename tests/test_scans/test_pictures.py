@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 from cranium.errors import CraniumError
 from cranium.manifest import EMPTY_ROW, write_manifest
 from cranium.scans.pictures import decode, decode_jpeg, decode_png, jpeg_size, read_pictures
-from cranium.windows import BONE, encode_hu
+from cranium.windows import BONE, BRAIN, Window, encode_hu
 from tests.conftest import ROOT
 
 GRADIENT = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -163,6 +163,35 @@ class TestScan:
         assert 'window -20 to 100 HU (level 40, width 120)' in scan.remarks[0]
         scan = read_pictures(self.write(tmp_path, gray), BONE)
         assert scan.hu[0, 0, ::8].tolist() == [-900, 167, 2300] and scan.window == BONE
+
+    def test_what_is_white_in_a_narrow_window_is_no_blood(self, tmp_path):
+        """From 5 to 75 HU; 74.7 HU are blood, but all above is white."""
+        gray = np.array([[0, 1, 254, 255]], np.uint8).repeat(8, 0).repeat(8, 1)
+        scan = read_pictures(self.write(tmp_path, gray), Window(40, 70))
+        assert scan.hu[0, 0, ::8].tolist() == [-20, 5, 75, 100]
+
+    def test_the_window_is_estimated(self, tmp_path):
+        """Half of the brain is 30.5 HU and half 39.9, in pictures of level 30 and width 110."""
+        gray = np.zeros((120, 120), np.uint8)
+        gray[10:-10, 10:-10] = 129
+        gray[60:-10, 10:-10] = 150
+        scan = read_pictures(self.write(tmp_path, gray), None)
+        assert scan.window.level == pytest.approx(30, abs=1)
+        assert scan.window.width == pytest.approx(110, abs=3)
+        assert scan.hu[0, 30, 60] == scan.window.to_hu(gray)[30, 60] in (30, 31)
+        (remark,) = scan.remarks
+        shown = f'(level {scan.window.level:g}, width {scan.window.width:g}), as their brain says;'
+        assert shown in remark
+
+    def test_no_window_can_be_estimated(self, tmp_path):
+        scan = read_pictures(self.write(tmp_path, np.full((64, 64), 9, np.uint8)), None)
+        assert scan.window == BRAIN
+        assert '(level 40, width 120), as their brain says nothing;' in scan.remarks[0]
+
+    def test_hu_are_not_estimated(self, tmp_path):
+        hu = np.arange(256, dtype=np.int16).reshape(1, 16, 16)
+        scan = read_pictures(self.write(tmp_path, *encode_hu(hu)), None)
+        assert np.array_equal(scan.hu, hu) and scan.window is None and not scan.remarks
 
     @pytest.mark.parametrize(
         'other', [GRADIENT[:8], np.full((16, 16), 40000, np.uint16)], ids=['size', 'depth']
