@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -75,6 +76,30 @@ def test_it_runs_where_torch_is_not(exported, read_patient, tmp_path, segmenter)
     command = [sys.executable, '-c', code, exported[0], files[-1], tmp_path / 'masks.npy']
     subprocess.run(list(map(str, command)), check=True, timeout=120)
     assert np.array_equal(np.load(tmp_path / 'masks.npy')[0], segmenter.segment(hu[-1]).mask)
+
+
+def test_predict_needs_what_the_light_install_has(exported, read_patient, tmp_path):
+    """Every format and the page; the whole install's other packages are not there."""
+    _, files = read_patient('071')
+    script = WITHOUT_TORCH.partition('import numpy')[0].format(
+        names={*TORCH, 'matplotlib', 'sklearn'}
+    )
+    script += "from cranium.cli import main; sys.argv[0] = 'cranium'; main()"
+    options = ['--save', 'mask', 'overlay', 'probability', '--report', '--checkpoint', exported[0]]
+    command = [sys.executable, '-c', script, 'predict', *files, '--out', tmp_path / 'out', *options]
+    subprocess.run(list(map(str, command)), check=True, timeout=120)
+    assert (tmp_path / 'out/report.html').is_file()
+    assert len(list((tmp_path / 'out/mask').iterdir())) == len(files)
+
+
+def test_the_light_install_has_the_versions_of_the_whole():
+    text = (ROOT / 'requirements/onnx.txt').read_text()
+    light = [line.split('#')[0].strip() for line in text.splitlines() if line[0] != '#']
+    whole = re.findall(r'"([^"]+)"', (ROOT / 'pyproject.toml').read_text())
+    assert {line for line in light if 'opencv' not in line} <= set(whole)
+    assert not {'torch', 'mmcv', 'mmengine', 'mmsegmentation'} & {
+        re.split(r'[>=<]', line)[0] for line in light
+    }
 
 
 def test_nothing_is_overwritten(exported):
