@@ -96,6 +96,16 @@ def test_the_slices_may_be_stored_from_the_vertex_down(tmp_path):
     assert [frame.sum() for frame, _ in by_position(seg)] == [15, 10, 5, 0]
 
 
+def test_the_mask_lies_on_the_pixels_as_they_are_stored(tmp_path):
+    # Stored with the patient's left on the left and the back at the top; seen the other way round.
+    found = series(tmp_path, orientation=(-1, 0, 0, 0, -1, 0))
+    sources = {part.SOPInstanceUID: part for part in map(pydicom.dcmread, found.scan.files)}
+    for frame, group in by_position(seg_of(found)):
+        part = sources[source_of(group)]
+        hu = part.pixel_array * part.RescaleSlope + part.RescaleIntercept
+        assert np.array_equal(frame == 1, hu == 70)
+
+
 def test_slices_may_differ_in_thickness(tmp_path):
     found = series(tmp_path)
     for file, thickness in zip(found.scan.files, (4, 4, 7, 7)):
