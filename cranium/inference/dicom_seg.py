@@ -1,7 +1,6 @@
 """A mask as DICOM Segmentation (SEG), on the slices of the series that it was found in."""
 
 import io
-import logging
 import warnings
 from copy import deepcopy
 from typing import Any
@@ -81,9 +80,7 @@ def encode_seg(found: Segmentation, network: str, anonymize: bool = False) -> by
     if scan.geometry is None or not scan.files:
         msg = f'{scan.source}: no DICOM series that tells where its slices lie'
         raise CraniumError(f'{msg}, which a DICOM SEG needs; save mask')
-    # Neither library may quote a value, for it may be a name.
-    logging.getLogger('highdicom').setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings():  # which quote values, and those may be names
         warnings.simplefilter('ignore')
         try:
             slices = [dcmread(file, stop_before_pixels=True) for file in scan.files]
