@@ -60,12 +60,14 @@ class AlignedScan:
         size = scan.hu.shape[1:]
         if not np.array_equal(to_scan, np.eye(3)):
             size = tuple(round(n / to_scan[axis, axis]) for n, axis in zip(size, (1, 0)))
+        # A small picture would be coarser than the network's image if it was shrunk.
+        factor = spec.shrink if max(size) >= spec.shrink * max(spec.size) else 1
         slices = []
         for layer in range(len(layers)):
             hu = layers.hu(scan.hu, layer)
             if hu.shape != size:
                 hu = np.asarray(cv2.resize(hu, size[::-1], interpolation=cv2.INTER_LINEAR))
-            slices.append(ShrunkSlice.of(hu, spec.shrink))
+            slices.append(ShrunkSlice.of(hu, factor))
         if all(each.center is None for each in slices):
             raise CraniumError(f'{scan.source}: no head is seen in it; give axial slices in HU')
         pixel_mm, remarks = pixel_size(scan, slices)
@@ -76,7 +78,7 @@ class AlignedScan:
             )
             for each in slices
         ]
-        shrunk = whole_to_shrunk_affine(spec.shrink)
+        shrunk = whole_to_shrunk_affine(factor)
         return cls(
             scan,
             spec,

@@ -1,5 +1,6 @@
 import copy
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -8,7 +9,9 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS, MODELS
 
 from cranium.errors import CraniumError
+from cranium.inference.aligned import AlignedScan
 from cranium.inference.network import FILES, PRETRAINED
+from cranium.scans.scan import Scan
 from tests.test_head import hu_head
 
 
@@ -69,6 +72,19 @@ def test_same_for_any_batch_size_and_company(segmenter, read_patient, monkeypatc
     for one, same in zip(alone, segmenter.segment(list(hu))):
         assert largest(one.log_odds - same.log_odds) < 1e-5
         assert one.mask.shape == hu.shape[1:]
+
+
+@pytest.mark.parametrize('side, factor', [(383, 1), (384, 2)])
+def test_small_slices_are_not_shrunk(segmenter, side, factor):
+    """384 pixels, shrunk by 2, are as many as the 192 rows of the network's image."""
+    hu = cv2.resize(hu_head(), (side, side), interpolation=cv2.INTER_AREA)
+    aligned = AlignedScan.of(Scan(hu[None], 'a', 'a'), segmenter.network)
+    assert [each.factor for each in aligned.slices] == [factor]
+    # The head's centre is the middle of the network's image, however it was found.
+    middle = aligned.affines[0] @ [79.5, 95.5, 1]
+    assert middle[:2] == pytest.approx(aligned.slices[0].center)
+    shrunk = aligned.to_shrunk[0] @ [79.5, 95.5, 1]
+    assert factor * shrunk[:2] + (factor - 1) / 2 == pytest.approx(middle[:2])
 
 
 def test_no_head(segmenter):

@@ -40,6 +40,15 @@ def test_of_ct_ichs_pictures_it_is_known():
     assert 'taken for 0.36 mm' in remark
 
 
+@pytest.mark.parametrize('shape', [(400, 500), (500, 400), (500, 500)])
+def test_a_picture_shows_no_more_than_250_mm(shape):
+    """Or else the small section of a head near the vertex would be taken for a large one."""
+    hu = np.full(shape, -1000, np.int16)
+    hu[150:250, 150:250] = 30  # 100 pixels of 1.53 mm would be 765 mm in all
+    size, _ = pixel_size(scan(shape), [ShrunkSlice.of(hu, 1)])
+    assert size == 0.5
+
+
 @pytest.mark.parametrize('side', [256, 512, 800])
 def test_else_it_is_estimated_from_the_head(side):
     """The same head in a picture of other size; 325 pixels of hu_head are 234 mm of ct-ich."""
