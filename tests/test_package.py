@@ -207,3 +207,22 @@ def test_from_the_wheel_to_a_report_in_an_empty_folder(wheel, tmp_path):
     assert SMALL in run(*mim, 'search', 'cranium')
     get = f'from mmengine.hub import get_config; print(get_config("cranium::{SMALL}").filename)'
     assert str(config) in run(python, '-c', get)
+
+
+@pytest.mark.slow
+def test_the_light_install_predicts_without_torch(wheel, tmp_path):
+    """As docs/inference.md says, in a fresh environment."""
+    onnx, out = tmp_path / 'unet.onnx', tmp_path / 'out'
+    run_command('cranium', 'export', '--out', onnx)
+    run_command(sys.executable, '-m', 'venv', tmp_path / 'light')
+    pip = [tmp_path / 'light/bin/pip', 'install', '--quiet']
+    run_command(*pip, '-r', ROOT / 'requirements/onnx.txt')
+    run_command(*pip, '--no-deps', wheel)
+    assert 'torch' not in run_command(tmp_path / 'light/bin/pip', 'list')
+    picture = ROOT / 'data/sample/Patients_CT/071/brain/15.jpg'
+    command = [tmp_path / 'light/bin/cranium', 'predict', picture, '--out', out]
+    env = {'PYTHONPATH': ''}
+    assert 'hemorrhage' in run_command(*command, '--checkpoint', onnx, cwd=tmp_path, env=env)
+    assert list((out / 'mask').glob('*.png'))
+    said = run_command(*command, '--overwrite', cwd=tmp_path, env=env, status=1)
+    assert 'torch, mmseg not installed; pip install cranium, or name an .onnx file' in said

@@ -97,3 +97,47 @@ def test_progress_tells_every_slice_once(segmenter):
     done = []
     segmenter.segment(hu, spacing=(1.0, 0.72, 0.72), progress=done.append)
     assert sum(done) == 5
+
+
+def dice(one, other):
+    return 2 * np.count_nonzero(one & other) / (one.sum() + other.sum())
+
+
+def test_thin_slices_give_the_masks_of_thick_ones(segmenter, read_patient):
+    """Each slice of 5 mm as five of 1 mm: the middle ones are slabs of the same HU."""
+    hu, _ = read_patient('071')
+    thick = segmenter.segment(hu, spacing=(5, 0.36, 0.36))
+    thin = segmenter.segment(np.repeat(hu, 5, axis=0), spacing=(1, 0.36, 0.36))
+    assert dice(thin.masks[2::5], thick.masks) > 0.97
+    assert thin.volume_ml == pytest.approx(thick.volume_ml, rel=0.1)
+    assert thin.score == pytest.approx(thick.score, abs=0.5)
+
+
+def test_oblong_pixels_give_the_masks_of_square_ones(segmenter, read_patient):
+    hu, _ = read_patient('071')
+    square = segmenter.segment(hu, spacing=(5, 0.36, 0.36))
+    halved = (hu[:, ::2].astype(int) + hu[:, 1::2]) // 2
+    oblong = segmenter.segment(halved, spacing=(5, 0.72, 0.36))
+    assert oblong.masks.shape == halved.shape
+    assert dice(oblong.masks, square.masks[:, ::2]) > 0.93
+    assert oblong.volume_ml == pytest.approx(square.volume_ml, rel=0.1)
+
+
+def test_log_odds_and_probability_fit_the_masks(segmenter, read_patient):
+    hu, _ = read_patient('112')
+    found = segmenter.segment(hu)
+    low, high = segmenter.network.thresholds
+    assert largest(found.probability - 1 / (1 + np.exp(-found.log_odds))) < 1e-6
+    assert (found.log_odds[found.masks == 1] > low).all()
+    assert (found.masks[found.log_odds > high] == 1).all()
+
+
+def test_inputs_of_several_kinds(segmenter, read_patient):
+    hu, files = read_patient('122')
+    both = segmenter.segment([files[0], hu])
+    assert [len(each.masks) for each in both] == [1, len(hu)]
+    assert isinstance(segmenter.segment(str(files[0])).masks, np.ndarray)
+    with pytest.raises(CraniumError, match='leave spacing out'):
+        segmenter.segment(files[0], spacing=(5, 0.4, 0.4))
+    with pytest.raises((CraniumError, OSError), match=r'none\.png'):
+        segmenter.segment('none.png')
