@@ -32,6 +32,12 @@ def test_thin_slices_become_slabs_of_5_mm_by_hand():
     assert values == pytest.approx([0, 0, 0, 4, 8, 14, 22, 30, 30, 30])
 
 
+def test_slices_of_3_mm_are_thin_and_of_more_are_not():
+    """Three of 3 mm cover -1.5 to 7.5 mm."""
+    assert plan_layers(np.array([0.0, 3, 6])).positions == pytest.approx([1, 3, 5])
+    assert plan_layers(np.array([0.0, 3.1, 6.2])).positions.tolist() == [0, 3.1, 6.2]
+
+
 def test_a_few_thin_slices_are_one_slab():
     layers = plan_layers(np.array([0.0, 1, 2]))
     assert layers.positions == pytest.approx([1])
