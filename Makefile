@@ -68,7 +68,7 @@ train: install ## train and test the recommended network on the download in data
 	mim test mmseg configs/$(SMALL).py --checkpoint "$$(cat work_dirs/$(SMALL)/last_checkpoint)"
 
 test: install ## run the tests, but for those that take minutes
-	python -m pytest -m "not slow"
+	python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: install ## run the tests that take minutes; CT_ICH_ROOT names the real slices
 	python -m pytest -m slow
