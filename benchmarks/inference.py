@@ -19,13 +19,15 @@ from cranium.inference.segmenter import Segmenter
 WEIGHTS = FILES / f'checkpoints/{PRETRAINED}.pth'
 CONFIG = FILES / f'configs/{PRETRAINED}.py'
 PEAK = """
-import resource, sys
+import sys
+from pathlib import Path
 from cranium.cli import main
 try:
     main()
 finally:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print('peak', peak / (2**20 if sys.platform == 'darwin' else 2**10), file=sys.stderr)
+    # Not getrusage, whose peak begins with that of the process that started this one.
+    status = Path('/proc/self/status').read_text()
+    print('peak', int(status.split('VmHWM:')[1].split()[0]) / 2**10, file=sys.stderr)
 """
 
 
