@@ -1,6 +1,7 @@
 """What the tests of several rooms share."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,10 @@ settings.load_profile('cranium')
 
 # Threads of several processes on few cores only get into each other's way.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+# Under nohup and in the background of a shell signals are ignored, which commands would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def run_command(
