@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.special import expit
 
 from cranium.errors import CraniumError
 from cranium.inference import output, writers
@@ -134,7 +134,7 @@ def _write_slices(found: Segmentation, file: Path) -> None:
     stored = np.lib.format.open_memmap(file, mode='w+', dtype=_VOXEL, shape=hu.shape)
     for plane, *layers in zip(stored, hu, found.masks, found.log_odds):
         plane['hu'], plane['mask'] = layers[:2]
-        plane['probability'] = np.rint(255 * _probability(layers[2]))
+        plane['probability'] = np.rint(255 * expit(layers[2]))
     stored.flush()
 
 
@@ -182,7 +182,3 @@ def _largest_slice(found: Segmentation, box: tuple[tuple[int, ...], tuple[int, .
     """Find where a lesion is best seen."""
     inside = tuple(map(slice, *box))
     return int(box[0][0] + found.masks[inside].sum((1, 2)).argmax())
-
-
-def _probability(log_odds: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    return np.asarray(0.5 + 0.5 * np.tanh(log_odds / 2))  # never overflows

@@ -21,7 +21,7 @@ from typing import Any
 
 from cranium.errors import CraniumError
 from cranium.inference.segmentation import Segmentation
-from cranium.preparation.tree import write_file
+from cranium.preparation.tree import hold, write_file
 
 DONE, WRITING, FAILED = 'done', 'writing', 'failed'
 
@@ -62,7 +62,7 @@ class Output:
             CraniumError: Another run holds it, or it cannot be written or locked.
         """
         self._make_folder(self._records)
-        with _lock(self._work / f'lock-{self.rank}', self.folder, wait=False):
+        with hold(self._work / f'lock-{self.rank}', self.folder):
             self._clear()
             temporary = Path(tempfile.mkdtemp(prefix=self._prefix, dir=self._work))
             try:
@@ -201,7 +201,7 @@ class Output:
         Returns:
             list[dict]: The records.
         """
-        with _lock(self._work / 'lock-tables', self.folder, wait=True):
+        with hold(self._work / 'lock-tables', self.folder, wait=True):
             records = self.records()
             for name, content in make_tables(records, faults).items():
                 self._replace_ours(name, content, temporary)
@@ -329,25 +329,3 @@ def _by_number(name: str) -> list[Any]:
 
 def _parts(name: str) -> list[str]:
     return [part for part in re.split(r'(\d+)', name) if part]
-
-
-@contextmanager
-def _lock(path: Path, folder: Path, wait: bool) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path)  # the kernel lets go of it however the process ends
-    try:
-        lock.acquire(timeout=-1 if wait else 0)
-    except Timeout as error:
-        msg = f'{folder}: another run is writing it; wait for its end or use another --out'
-        raise CraniumError(msg) from error
-    except PermissionError as error:
-        msg = f'{folder}: cannot be written ({error.strerror}); check the permissions or use'
-        raise CraniumError(f'{msg} another --out') from error
-    except (OSError, NotImplementedError) as error:
-        msg = f'{folder}: its file system refuses locks ({error}); use an --out on another one'
-        raise CraniumError(msg) from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from cranium.scans.scan import Scan
 
@@ -94,7 +95,4 @@ class Segmentation:
     @property
     def probability(self) -> NDArray[np.float32]:
         """The probability of hemorrhage, float32, on the input's own grid."""
-        found = np.tanh(self.log_odds / 2)  # the logistic function, which never overflows
-        found += 1
-        found /= 2
-        return self.scan.restore(found)
+        return self.scan.restore(expit(self.log_odds))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from cranium.errors import CraniumError
 from cranium.inference.nifti_grid import regular_grid
@@ -116,8 +117,7 @@ def probabilities(found: Segmentation) -> NDArray[np.float32]:
     That is what 16 bits hold, so that all formats say the same, and what is almost nothing becomes
     0, which a file packs well.
     """
-    shares = 0.5 + 0.5 * np.tanh(found.log_odds / 2)  # the logistic function; never overflows
-    return np.asarray(np.rint(shares * 65535) / 65535, np.float32)
+    return np.asarray(np.rint(expit(found.log_odds) * 65535) / 65535, np.float32)
 
 
 def _masks(found: Segmentation, origin: Origin) -> Files:

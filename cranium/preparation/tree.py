@@ -151,30 +151,48 @@ def locked(out: Path) -> Iterator[None]:
     Raises:
         CraniumError: Another run holds it, or it cannot be written or locked.
     """
-    from filelock import FileLock, Timeout
-
     work = out / _WORK
     try:
         work.mkdir(parents=True, exist_ok=True)
         (work / 'lock').touch()
     except OSError as error:
         raise _cannot_write(work, error) from error
-    lock = FileLock(work / 'lock')  # the kernel lets go of it however the process ends
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        msg = f'{out}: another run is writing it; wait for its end or use another --out'
-        raise CraniumError(msg) from error
-    except (OSError, NotImplementedError) as error:
-        msg = f'{out}: its file system refuses locks ({error}); use an --out on another one'
-        raise CraniumError(msg) from error
-    try:
+    with hold(work / 'lock', out):
         _swap_in(out)
         for leftover in work.glob('staging-*'):
             shutil.rmtree(leftover, ignore_errors=True)
         if (work / 'retired').exists():
             msg = f'{work / "retired"}: holds files that Cranium did not write; move them away'
             raise CraniumError(msg)
+        yield
+
+
+@contextmanager
+def hold(path: Path, folder: Path, wait: bool = False) -> Iterator[None]:
+    """Hold a file as the lock of a folder.
+
+    Args:
+        path (Path): The file, made if need be.
+        folder (Path): What to name in an error.
+        wait (bool): Whether to wait for another run that holds it. Defaults to False.
+
+    Raises:
+        CraniumError: Another run holds it, or it cannot be written or locked.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)  # the kernel lets go of it however the process ends
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout as error:
+        msg = f'{folder}: another run is writing it; wait for its end or use another --out'
+        raise CraniumError(msg) from error
+    except PermissionError as error:
+        raise _cannot_write(folder, error) from error
+    except (OSError, NotImplementedError) as error:
+        msg = f'{folder}: its file system refuses locks ({error}); use an --out on another one'
+        raise CraniumError(msg) from error
+    try:
         yield
     finally:
         lock.release()
