@@ -48,7 +48,6 @@ def command(
         raise click.UsageError(f'--window: the width must be above 0, not {window[1]:g}')
 
     import importlib
-    import warnings
 
     from cranium.errors import CraniumError
 
@@ -63,9 +62,7 @@ def command(
     from cranium.inference.segmenter import Segmenter
     from cranium.windows import Window
 
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # OpenMMLab's packages warn of their own imports
-        segmenter = Segmenter.from_pretrained(checkpoint, config, device)
+    segmenter = Segmenter.from_pretrained(checkpoint, config, device)
     # Without a screen, Python would open a browser of text in the terminal.
     screen = sys.platform == 'darwin' or {'DISPLAY', 'WAYLAND_DISPLAY'} & {*os.environ}
     browser = bool(screen) and sys.stdout.isatty() and not no_browser

@@ -21,9 +21,9 @@ def command(checkpoint: Path | None, config: Path | None, out: Path, quantize: b
     from cranium.inference.network import load_network, require
 
     require('onnx', 'onnxruntime', 'onnxscript', extra='export')
+    network = load_network(checkpoint, config, 'cpu')
     from cranium.inference.export import card_of, export_onnx
 
-    network = load_network(checkpoint, config, 'cpu')
     found = export_onnx(network, out, card_of(checkpoint, network.spec), quantize)
     content = out.read_bytes()
     click.echo(f'{out}: {found.weights} weights, {len(content) / 1e6:.1f} MB')

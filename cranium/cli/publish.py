@@ -21,11 +21,12 @@ def command(checkpoint: Path, out: Path, cross_validation: Path | None) -> None:
     import hashlib
 
     from cranium.engine.publishing import publish_checkpoint
-    from cranium.evaluation.pooling import shipped_operating_points
-    from cranium.evaluation.results import find_results, read_results
 
     points = None
     if cross_validation:
+        from cranium.evaluation.pooling import shipped_operating_points
+        from cranium.evaluation.results import find_results, read_results
+
         points = shipped_operating_points(read_results(find_results(cross_validation)))
     count = publish_checkpoint(checkpoint, out, points)
     content = out.read_bytes()

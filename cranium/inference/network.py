@@ -1,5 +1,6 @@
 """Networks for slices in head space, whatever runs them."""
 
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -74,9 +75,12 @@ def load_network(
 
         return OnnxNetwork(weights, device)
     require('torch', 'mmseg', extra=None)
-    from cranium.inference.torch_network import TorchNetwork
+    found = find_config(weights) if config is None else Path(config)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # OpenMMLab's packages warn of their own imports
+        from cranium.inference.torch_network import TorchNetwork
 
-    return TorchNetwork(weights, find_config(weights) if config is None else Path(config), device)
+        return TorchNetwork(weights, found, device)
 
 
 def require(*modules: str, extra: str | None) -> None:
