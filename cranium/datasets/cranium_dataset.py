@@ -22,7 +22,7 @@ from .gray import GrayChannels
 from .masks import PREPARE, CheckLabels
 from .records import list_scans, manifest_records
 from .sample import Sample, SliceFiles
-from .sampler import Draw
+from .sampler import Draw, slices_of_patients
 from .scan import LoadScan
 
 
@@ -84,6 +84,7 @@ class CraniumDataset(BaseSegDataset):
         self.load = Compose(load)
         self._scans: dict[tuple[str, str], dict[int, SliceFiles]] = {}
         self._hemorrhage: tuple[Any, NDArray[np.bool_]] | None = None
+        self._bleeding: tuple[Any, list[NDArray[np.int64]]] | None = None
         suffixes = dict(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix)
         super().__init__(reduce_zero_label=False, **suffixes, **kwargs)
         self._label_check = CheckLabels(len(self.metainfo['classes']), self.ignore_index)
@@ -183,12 +184,20 @@ class CraniumDataset(BaseSegDataset):
         return results
 
     def _draw_donor(self, progress: float) -> Sample:
-        """Load a random slice with hemorrhage."""
-        donors = np.flatnonzero(self.has_hemorrhage())
-        if not donors.size:
+        """Load a random slice with hemorrhage; the patient is drawn before the slice."""
+        donors = self._donors()
+        if not donors:
             msg = f'{self.data_prefix["img_path"]} has no slice with hemorrhage to paste from'
             raise CraniumError(f'{msg}; remove PasteHemorrhage from the config')
-        return cast(Sample, self.load(self.begin(int(np.random.choice(donors)), progress)))
+        index = np.random.choice(donors[np.random.randint(len(donors))])
+        return cast(Sample, self.load(self.begin(int(index), progress)))
+
+    def _donors(self) -> list[NDArray[np.int64]]:
+        """Indices of slices with hemorrhage, an array for each patient who has some."""
+        has_hemorrhage = self.has_hemorrhage()
+        if self._bleeding is None or self._bleeding[0] is not self._hemorrhage:
+            self._bleeding = self._hemorrhage, slices_of_patients(self, has_hemorrhage)
+        return self._bleeding[1]
 
     def _parse(self, path: str) -> dict[str, Any]:
         try:

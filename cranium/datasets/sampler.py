@@ -105,7 +105,7 @@ class BalancedSampler(Sampler[int]):
             if not 0 <= hemorrhage_share <= 1:
                 msg = f'hemorrhage_share is {hemorrhage_share}; expected 0 to 1, or None to shuffle'
                 raise CraniumError(msg)
-            self._kinds = [_by_patient(dataset, kind, by_patient) for kind in (False, True)]
+            self._kinds = [_of_kind(dataset, kind, by_patient) for kind in (False, True)]
             self._check_kinds(dataset)
 
     def draw(self, number: int) -> Draw:
@@ -148,7 +148,7 @@ class BalancedSampler(Sampler[int]):
                 raise CraniumError(msg)
 
 
-def _by_patient(dataset: BaseDataset, kind: bool, by_patient: bool) -> list[NDArray[np.int64]]:
+def _of_kind(dataset: BaseDataset, kind: bool, of_patients: bool) -> list[NDArray[np.int64]]:
     """Indices of the slices with or without hemorrhage, an array for each patient or one for all.
 
     Patients without such slices have no array.
@@ -159,8 +159,22 @@ def _by_patient(dataset: BaseDataset, kind: bool, by_patient: bool) -> list[NDAr
             'hemorrhage_share=None'
         )
         raise TypeError(msg)
-    indices = np.flatnonzero(dataset.has_hemorrhage() == kind)
-    if not by_patient:
-        return [indices] if indices.size else []
+    wanted = dataset.has_hemorrhage() == kind
+    if of_patients:
+        return slices_of_patients(dataset, wanted)
+    return [np.flatnonzero(wanted)] if wanted.any() else []
+
+
+def slices_of_patients(dataset: BaseDataset, wanted: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Indices of the wanted slices, an array for each patient who has some.
+
+    Args:
+        dataset (BaseDataset): Its records tell the ``patient``.
+        wanted (ndarray): (slices,) bool.
+
+    Returns:
+        list[ndarray]: In the order of the patients' names.
+    """
+    indices = np.flatnonzero(wanted)
     patients = np.array([dataset.get_data_info(int(index))['patient'] for index in indices])
     return [indices[patients == patient] for patient in np.unique(patients)]

@@ -64,7 +64,42 @@ class BatchDiceLoss(nn.Module):
         if weight is not None:
             counts = counts * weight
         truth = counts * (target == 1)
-        hits = (probability * truth).sum()
-        errors = ((probability * (counts - truth)).sum() + ((1 - probability) * truth).sum()) / 2
-        loss: Tensor = self.loss_weight * errors / (hits + errors + self.smooth)
-        return loss
+        hits = (probability * truth).sum((1, 2))
+        misses = ((1 - probability) * truth).sum((1, 2))
+        errors = ((probability * (counts - truth)).sum((1, 2)) + misses) / 2
+        return self.loss_weight * self._mean(hits, errors, truth.sum((1, 2)))
+
+    def _mean(self, hits: Tensor, errors: Tensor, truth: Tensor) -> Tensor:
+        """The loss, from TP, (FP + FN) / 2 and hemorrhage of each slice, (N,)."""
+        hits, errors = hits.sum(), errors.sum()
+        return errors / (hits + errors + self.smooth)
+
+
+@MODELS.register_module()
+class SliceDiceLoss(BatchDiceLoss):
+    """1 minus the soft Dice of hemorrhage, per slice, then the mean over slices that show some.
+
+    In ``BatchDiceLoss`` the largest bleed of a batch decides; here a small one counts as much. What
+    is found in slices without hemorrhage is left to the other losses.
+
+    Args:
+        smooth (float): Pixels. Defaults to 1.0.
+        loss_weight (float): Factor of the loss. Defaults to 1.0.
+        loss_name (str): Name in the log. Defaults to 'loss_slice_dice'.
+
+    Examples:
+        >>> logits, target = torch.zeros(2, 2, 1, 2), torch.tensor([[[0, 1]], [[0, 0]]])
+        >>> SliceDiceLoss()(logits, target)  # TP, FP, FN 0.5, and a slice that does not count
+        tensor(0.2500)
+    """
+
+    def __init__(
+        self, smooth: float = 1.0, loss_weight: float = 1.0, loss_name: str = 'loss_slice_dice'
+    ) -> None:
+        super().__init__(smooth, loss_weight, loss_name)
+
+    def _mean(self, hits: Tensor, errors: Tensor, truth: Tensor) -> Tensor:
+        """The mean over slices with hemorrhage; 0 without any."""
+        shown = truth > 0
+        each = errors / (hits + errors + self.smooth)
+        return (each * shown).sum() / shown.sum().clamp(min=1)

@@ -310,6 +310,23 @@ def test_has_hemorrhage(tree):
     assert build(tree, lazy_init=True).has_hemorrhage().tolist() == expected
 
 
+def test_donors_are_drawn_by_patient_first(tree):
+    """One slice of patient 050 shows hemorrhage, and six of 049."""
+    image, mask = np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.uint8)
+    write_slice(tree, 'train', '050_001', image, mask)
+    mask[:5, :5] = 1
+    write_slice(tree, 'train', '050_002', image, mask)
+    dataset = build(tree)
+    draw = dataset.begin(2)['draw_donor']
+    np.random.seed(0)
+    drawn = [draw() for _ in range(200)]
+    assert 70 < sum(donor['patient'] == '050' for donor in drawn) < 130
+    slices = {(donor['patient'], donor['slice']) for donor in drawn}
+    assert slices == {('050', 2), *(('049', number) for number in (1, 2, 4, 5, 7, 8))}
+    dataset.get_subset_([0, 1])  # another data set, with other donors
+    assert {draw()['patient'] for _ in range(20)} == {'049'}
+
+
 def test_has_hemorrhage_reads_the_masks_once(tree):
     dataset = build(tree)
     flags = dataset.has_hemorrhage()

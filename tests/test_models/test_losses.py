@@ -14,7 +14,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from monai.losses import DiceLoss
 
-from cranium.models import BatchDiceLoss, losses
+from cranium.models import BatchDiceLoss, SliceDiceLoss, losses
 
 SHAPE = (3, 5, 4)
 TARGET = torch.from_numpy(np.random.default_rng(0).integers(0, 2, SHAPE))
@@ -77,6 +77,40 @@ def test_same_as_monai(logits, target, smooth):
     logits, target = torch.from_numpy(logits), torch.from_numpy(target)
     expected = theirs(logits, target[:, None]).item()
     assert BatchDiceLoss(smooth)(logits, target).item() == pytest.approx(expected, abs=1e-6)
+
+
+@given(
+    logits=arrays(np.float32, (3, 2, 5, 4), elements=st.floats(-8, 8, width=32)),
+    target=arrays(np.int64, SHAPE, elements=st.integers(0, 1)),
+    smooth=st.floats(0.1, 5),
+)
+def test_per_slice_same_as_monai(logits, target, smooth):
+    """Of the slices with hemorrhage alone."""
+    target[0, 0, 0] = 1
+    options = dict(include_background=False, softmax=True, to_onehot_y=True)
+    theirs = DiceLoss(**options, smooth_nr=2 * smooth, smooth_dr=2 * smooth)
+    logits, target = torch.from_numpy(logits), torch.from_numpy(target)
+    shown = target.amax((1, 2)) == 1
+    expected = theirs(logits[shown], target[shown][:, None]).item()
+    assert SliceDiceLoss(smooth)(logits, target).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_per_slice_a_small_bleed_counts_as_much_as_a_large_one():
+    target = torch.zeros(3, 10, 10, dtype=torch.long)
+    target[0, :9], target[1, 0, 0] = 1, 1
+    missed = target.clone()
+    missed[1] = 0
+    missed[2, 5, 5] = 1  # no part of it, as the slice shows no hemorrhage
+    assert SliceDiceLoss(1e-6)(certain(missed), target).item() == pytest.approx(0.5, abs=1e-5)
+    # TP 90, FP 1 and FN 1 in all.
+    assert BatchDiceLoss(1e-6)(certain(missed), target).item() == pytest.approx(1 / 91, abs=1e-5)
+
+
+def test_per_slice_without_hemorrhage_is_0():
+    logits = torch.randn(2, 2, 4, 4, requires_grad=True)
+    value = SliceDiceLoss()(logits, torch.zeros(2, 4, 4, dtype=torch.long))
+    value.backward()
+    assert value == 0 and (logits.grad == 0).all()
 
 
 def test_right_is_0_and_wrong_is_1():
@@ -201,4 +235,4 @@ def test_cross_entropy_and_dice_train_a_head(outputs):
 
 
 def test_example():
-    assert doctest.testmod(losses, raise_on_error=True).attempted == 2
+    assert doctest.testmod(losses, raise_on_error=True).attempted == 4

@@ -21,10 +21,15 @@ load_scan = dict(type='LoadScan', neighbors=1)
 load_mask = dict(type='LoadMask', cache=True)
 paste = dict(type='PasteHemorrhage', contrast_prob=0.5)
 distort = dict(type='DistortHU')
-# The channels of the network: three slices in the brain window, the middle one in the bone window.
+# The channels of the network: three slices in the brain window and in a narrow one, which shows faint
+# bleeds; the middle one in the bone window.
 window = dict(
     type='WindowCT',
-    views=[dict(level=40, width=120), dict(level=700, width=3200, planes='range')],
+    views=[
+        dict(level=40, width=120),
+        dict(level=50, width=70),
+        dict(level=700, width=3200, planes='range'),
+    ],
 )
 train_load = [
     # Three quarters of the iterations, which take a quarter of the time of the others.

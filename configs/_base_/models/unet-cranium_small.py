@@ -4,15 +4,15 @@ model = dict(
     type='AlignedEncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
-        # Three neighbouring slices in the brain window and the bone window, by
-        # `cranium statistics` on training slices.
-        mean=[53.66, 53.66, 53.66, 34.54],
-        std=[83.21, 83.21, 83.21, 43.85],
+        # Three neighbouring slices in the brain window, three in the narrow one, one in the bone
+        # window: of the slices of ct-ich.
+        mean=[53.66, 53.66, 53.66, 43.5, 43.5, 43.5, 34.54],
+        std=[83.21, 83.21, 83.21, 80.0, 80.0, 80.0, 43.85],
         size_divisor=16,
         pad_val=0,
         seg_pad_val=255,
     ),
-    backbone=dict(type='AdditiveUNet', in_channels=4, base_channels=16, norm_cfg=norm_cfg),
+    backbone=dict(type='AdditiveUNet', in_channels=7, base_channels=16, norm_cfg=norm_cfg),
     decode_head=dict(
         type='PriorFCNHead',
         in_channels=16,
@@ -25,7 +25,8 @@ model = dict(
         norm_cfg=norm_cfg,
         loss_decode=[
             dict(type='CrossEntropyLoss', loss_name='loss_ce', loss_weight=3.0),
-            dict(type='BatchDiceLoss', loss_name='loss_dice'),
+            dict(type='BatchDiceLoss', loss_weight=0.5),
+            dict(type='SliceDiceLoss', loss_weight=0.5),
         ],
     ),
     auxiliary_head=dict(type='SliceHead', in_channels=128),
