@@ -41,6 +41,8 @@ class DistortHU(BaseTransform):
         noise_prob (float): Defaults to 0.5.
         no_bone_prob (float): Probability of clipping the whole range to the brain window.
             Defaults to 0.15.
+        lone_prob (float): Probability of putting the slice in the place of its neighbours, as where
+            one slice is all there is. Defaults to 0.
     """
 
     offset_hu: float = 4.0
@@ -52,6 +54,7 @@ class DistortHU(BaseTransform):
     noise_hu: float = 7.0
     noise_prob: float = 0.5
     no_bone_prob: float = 0.15
+    lone_prob: float = 0.0
 
     def transform(self, results: Sample) -> Sample:
         """Change ``img``, which becomes float32."""
@@ -71,6 +74,9 @@ class DistortHU(BaseTransform):
                 cv2.GaussianBlur(image, (0, 0), sigma, dst=image)
         if np.random.random() < self.noise_prob:
             soft += _noise(soft.shape, np.random.uniform(0, self.noise_hu))
+        if np.random.random() < self.lone_prob:
+            for image in slices:
+                image[:] = slices[len(slices) // 2]
         if np.random.random() < self.no_bone_prob:
             whole_range = np.clip(whole_range, BRAIN.low, BRAIN.high)
         results['img'] = cv2.merge([*slices, whole_range.astype(np.float32)])

@@ -20,7 +20,7 @@ augment = dict(
 load_scan = dict(type='LoadScan', neighbors=1)
 load_mask = dict(type='LoadMask', cache=True)
 paste = dict(type='PasteHemorrhage', contrast_prob=0.5)
-distort = dict(type='DistortHU')
+distort = dict(type='DistortHU', lone_prob=0.2)
 # The channels of the network: three slices in the brain window and in a narrow one, which shows faint
 # bleeds; the middle one in the bone window.
 window = dict(
