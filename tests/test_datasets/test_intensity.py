@@ -149,6 +149,16 @@ def test_without_a_bone_window_the_range_is_that_of_the_brain_window():
     assert (clipped[..., 0] == 50).all()
 
 
+def test_a_lone_slice_takes_the_place_of_its_neighbours():
+    image = sample()['img']
+    alone = distort(image, lone_prob=1)
+    assert alone[9, 0].tolist() == [40, 40, 40, 800]
+    assert distort(image)[9, 0].tolist() == [30, 40, 60, 800]
+    noisy = distort(image, lone_prob=1, noise_prob=1)
+    assert (noisy[..., 0] == noisy[..., 1]).all() and (noisy[..., 2] == noisy[..., 1]).all()
+    assert not (noisy[..., 1] == alone[..., 1]).all()
+
+
 def test_same_seed_same_hu():
     runs = []
     for seed in (5, 5, 6):
