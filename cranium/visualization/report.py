@@ -7,7 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from cranium.evaluation.calibration import probabilities, reliability
+from cranium.evaluation.cohort import Cohort
 from cranium.evaluation.estimate import Estimate, format_cases, format_table, format_with_unit
+from cranium.evaluation.pooling import pooled_calibrations
 from cranium.evaluation.results import Results, find_results, read_results
 from cranium.slices import slice_name
 from cranium.tables import markdown_table
@@ -112,6 +115,7 @@ def _pictures(results: Results) -> dict[str, Any]:
         'score': 'predicted area' if by_area else 'predicted log-odds of hemorrhage',
         'detection': _detection(slices, results),
         'confusion': _confusion(slices, results),
+        'calibration': _calibration(results),
         'segmentation': _segmentation(slices),
         'examples': {
             group: _draw(rows, SIDE) for group, rows in _examples(slices).items() if len(rows)
@@ -162,6 +166,28 @@ def _confusion(slices: pd.DataFrame, results: Results) -> list[tuple[str, list[i
         (rule, [int((t & c).sum()) for t in (true, ~true) for c in (called, ~called)])
         for rule, called in rules.items()
     ]
+
+
+def _calibration(results: Results) -> list[Chart]:
+    """Reliability of the probabilities of slices and of patients, where there are any."""
+    if not any(name.startswith('calibration/slice') for name in results.figures):
+        return []
+    cohort = Cohort(results.slices, results.options['replicates'])
+    predicted = {'_uncalibrated': ('score as log-odds', probabilities(cohort))}
+    if calibrations := pooled_calibrations(results):
+        calibrated = 'calibrated on other folds', probabilities(cohort, calibrations)
+        predicted = {'': calibrated, **predicted}
+    drawn = []
+    for level in ('slice', 'patient'):
+        curves = {}
+        for suffix, (label, of_levels) in predicted.items():
+            brier = results.figures[f'calibration/{level}_brier{suffix}'].value
+            bins = reliability(cohort, level, of_levels[level])
+            curves[f'{label}, Brier {brier:.3f}'] = bins
+        cases = next(iter(curves.values()))['cases']
+        caption = f'{level.title()}s: {len(cases)} bins of {cases.min()} to {cases.max()} each.'
+        drawn.append(make_chart(f'reliability-{level}', caption, charts.draw_reliability, curves))
+    return drawn
 
 
 def _segmentation(slices: pd.DataFrame) -> list[Chart]:
