@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from cranium.evaluation import measures, statistics
 from cranium.evaluation.cohort import Cohort, FloatArray
@@ -21,13 +22,13 @@ from cranium.evaluation.platt import Calibration, fit_calibration
 BINS = {'slice': 20, 'patient': 5}
 AS_SCORED = Calibration(1.0, 0.0)
 
-# Of slices and of patients.
-Calibrations = Mapping[str, Calibration]
+# By level, slice or patient, and by patient.
+Calibrations = Mapping[str, Mapping[str, Calibration]]
 
 
 def fit_calibrations(
     cohort: Cohort, among: NDArray[np.bool_] | None = None
-) -> dict[str, Calibration] | None:
+) -> dict[str, Calibration]:
     """Fit the calibrations of slices and of patients, for other patients.
 
     Args:
@@ -35,23 +36,20 @@ def fit_calibrations(
         among (ndarray, optional): bool of shape (P,), which of them to fit to. Defaults to all.
 
     Returns:
-        dict | None: By level, ``slice`` and ``patient``; None where there is no fit, or scores are
-        no log-odds.
+        dict: By level, ``slice`` and ``patient``, without those that have no fit: both, where
+        scores are no log-odds.
     """
     if cohort.score_kind != 'log-odds':
-        return None
+        return {}
     among = np.ones(len(cohort.patients), bool) if among is None else among
     fits = {
         level: fit_calibration(truth[among[owner]], score[among[owner]])
         for level, (truth, score, owner) in _cases(cohort).items()
     }
-    found = {level: fit for level, fit in fits.items() if fit is not None}
-    return found if len(found) == len(fits) else None
+    return {level: fit for level, fit in fits.items() if fit is not None}
 
 
-def calibrate_on_others(
-    cohort: Cohort, fold_of: Mapping[str, object]
-) -> dict[str, dict[str, Calibration]] | None:
+def calibrate_on_others(cohort: Cohort, fold_of: Mapping[str, object]) -> Calibrations:
     """For each patient the calibrations that fit the patients of the other folds.
 
     Args:
@@ -59,36 +57,35 @@ def calibrate_on_others(
         fold_of (mapping): The fold of each patient.
 
     Returns:
-        dict | None: None where those of a fold cannot be fitted.
+        Calibrations: Without levels that cannot be fitted for a fold.
     """
     folds = np.array([str(fold_of[patient]) for patient in cohort.patients])
-    found: dict[str, dict[str, Calibration]] = {}
-    for fold in np.unique(folds):
-        fits = fit_calibrations(cohort, folds != fold)
-        if fits is None:
-            return None
-        found |= dict.fromkeys(cohort.patients[folds == fold].tolist(), fits)
-    return found
+    fits = {fold: fit_calibrations(cohort, folds != fold) for fold in np.unique(folds)}
+    return {
+        level: {patient: fits[fold][level] for patient, fold in zip(cohort.patients, folds)}
+        for level in _cases(cohort)
+        if all(level in of_fold for of_fold in fits.values())
+    }
 
 
 def probabilities(
-    cohort: Cohort, calibrations: Mapping[str, Calibrations] | None = None
+    cohort: Cohort, calibrations: Calibrations | None = None
 ) -> dict[str, FloatArray]:
     """Predict the probability of hemorrhage for each slice, (n,), and each patient, (P,).
 
     Args:
         cohort (Cohort): The patients, with scores.
-        calibrations (mapping, optional): By patient. Defaults to None: scores are taken for
-            log-odds as they are.
+        calibrations (Calibrations, optional): Only their levels are predicted. Defaults to None:
+            scores are taken for log-odds as they are.
     """
     found = {}
     for level, (_, score, owner) in _cases(cohort).items():
-        fits = [
-            calibrations[patient][level] if calibrations else AS_SCORED
-            for patient in cohort.patients
-        ]
-        slopes, offsets = np.array([(fit.slope, fit.offset) for fit in fits]).T
-        found[level] = Calibration(slopes[owner], offsets[owner]).probability(score)
+        if calibrations is None:
+            found[level] = AS_SCORED.probability(score)
+        elif level in calibrations:
+            fits = [calibrations[level][patient] for patient in cohort.patients[owner]]
+            slope, offset = np.array([(fit.slope, fit.offset) for fit in fits]).T
+            found[level] = expit(slope * score + offset)
     return found
 
 
@@ -138,7 +135,7 @@ def pixel_calibration_figures(cohort: Cohort) -> dict[str, Estimate]:
 
 
 def score_calibration_figures(
-    cohort: Cohort, calibrations: Mapping[str, Calibrations] | None = None
+    cohort: Cohort, calibrations: Calibrations | None = None
 ) -> dict[str, Estimate]:
     """Brier score and expected calibration error of the probabilities of slices and patients.
 
@@ -146,13 +143,10 @@ def score_calibration_figures(
     """
     if cohort.score_kind != 'log-odds' or np.isnan(cohort.score).any():
         return {}
-    predicted = {'_uncalibrated': probabilities(cohort)}
-    if calibrations:
-        predicted[''] = probabilities(cohort, calibrations)
-    figures = {}
-    for level, (truth, _, owner) in _cases(cohort).items():
-        for suffix, of_levels in predicted.items():
-            probability = of_levels[level]
+    cases, figures = _cases(cohort), {}
+    for suffix, known in {'_uncalibrated': None, '': calibrations or {}}.items():
+        for level, probability in probabilities(cohort, known).items():
+            truth, _, owner = cases[level]
             name = f'calibration/{level}_{{}}{suffix}'.format
             figures[name('brier')] = cohort.mean((probability - truth) ** 2, owner, f'{level}s')
             figures[name('expected_error')] = _expected_error(

@@ -43,21 +43,23 @@ def fit_calibration(truth: NDArray[np.bool_], score: NDArray[Any]) -> Calibratio
         score (ndarray): (n,), log-odds.
 
     Returns:
-        Calibration | None: None where a class is missing or a score is nan, or where hemorrhage is
-        not the more frequent the higher the score.
+        Calibration | None: None where a class is missing, a score is nan or all are the same, or
+        where hemorrhage is not the more frequent the higher the score.
     """
     from sklearn.linear_model import LogisticRegression
 
+    score = np.clip(score, -_CERTAIN, _CERTAIN)
     positives = int(np.count_nonzero(truth))
     negatives = len(truth) - positives
-    if not (positives and negatives) or np.isnan(score).any():
+    if not (positives and negatives) or np.isnan(score).any() or np.ptp(score) == 0:
         return None
     target = np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    mean, spread = float(score.mean()), float(score.std())
     # Each case is positive with the weight of its target, and negative with the rest.
     model = LogisticRegression(C=np.inf, solver='newton-cholesky', tol=1e-8).fit(
-        np.tile(np.clip(score, -_CERTAIN, _CERTAIN), 2)[:, None],
+        np.tile((score - mean) / spread, 2)[:, None],
         np.repeat([1, 0], len(score)),
         np.concatenate([target, 1 - target]),
     )
-    slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])
-    return Calibration(slope, offset) if slope > 0 else None
+    slope = float(model.coef_[0, 0]) / spread
+    return Calibration(slope, float(model.intercept_[0]) - slope * mean) if slope > 0 else None

@@ -14,7 +14,7 @@ import pandas as pd
 from cranium.errors import CraniumError
 from cranium.evaluation import provenance
 from cranium.evaluation.calibration import (
-    Calibration,
+    Calibrations,
     calibrate_on_others,
     fit_calibrations,
 )
@@ -63,7 +63,7 @@ def pool(
         leave_out=one.options['left_out_patients'],
         operating_point=one.used_operating_point or _chosen_on_others(slices, smoothing),
         calibrations=calibrate_on_others(
-            cohort, {patient: fold for patient, (fold,) in tested.items()}
+            cohort, {str(patient): fold for patient, (fold,) in tested.items()}
         ),
         score_smoothing=smoothing,
         provenance=origin,
@@ -101,19 +101,18 @@ def shipped_operating_points(pooled: Results) -> dict[str, Any]:
         raise CraniumError(
             f'{msg} in at least two folds; run cranium cross-validate without --fold'
         )
-    for level, fit in (fit_calibrations(Cohort(pooled.slices, replicates=0)) or {}).items():
+    for level, fit in fit_calibrations(Cohort(pooled.slices, replicates=0)).items():
         found[level]['calibration'] = asdict(fit)
     return {**found, 'score_smoothing': point.score_smoothing, 'patients': len(point.patients)}
 
 
-def pooled_calibrations(results: Results) -> dict[str, dict[str, Calibration]] | None:
+def pooled_calibrations(results: Results) -> Calibrations:
     """For each patient of pooled results the calibrations that the other folds' patients fit.
 
-    They are fitted again, to the scores in the results. None where the results are of no
-    cross-validation, or there is no fit.
+    They are fitted again, to the scores in the results; {} of others.
     """
     if 'folds' not in results.provenance:
-        return None
+        return {}
     folds = results.provenance['patients']
     fold_of = {patient: fold for fold, patients in folds.items() for patient in patients}
     return calibrate_on_others(Cohort(results.slices, replicates=0), fold_of)

@@ -76,7 +76,7 @@ def evaluate(
     *,
     leave_out: Collection[int | str] = (),
     operating_point: OperatingPoint | Mapping[str, OperatingPoint] | None = None,
-    calibrations: Mapping[str, Calibrations] | None = None,
+    calibrations: Calibrations | None = None,
     score_smoothing: float = 0.0,
     provenance: Mapping[str, Any] = {},
     warnings: Sequence[str] = (),
@@ -89,7 +89,7 @@ def evaluate(
         leave_out (collection): Patients that the authors' Dice is also given without.
         operating_point (OperatingPoint | mapping, optional): Thresholds chosen on other patients,
             or by patient, as in a cross-validation.
-        calibrations (mapping, optional): By patient, fitted on other patients.
+        calibrations (Calibrations, optional): Fitted on other patients.
         score_smoothing (float): See :func:`~cranium.evaluation.records.smooth_scores`.
         provenance (mapping): Where model and data come from.
         warnings (sequence): Warnings to hand on.

@@ -103,7 +103,7 @@ def summarize(
     cohort: Cohort,
     leave_out: Collection[str] = (),
     operating_point: OperatingPoint | Mapping[str, OperatingPoint] | None = None,
-    calibrations: Mapping[str, Calibrations] | None = None,
+    calibrations: Calibrations | None = None,
 ) -> tuple[Figures, list[str]]:
     """Compute every figure of a run, and warn of what could not be computed.
 

@@ -170,23 +170,22 @@ def _confusion(slices: pd.DataFrame, results: Results) -> list[tuple[str, list[i
 
 def _calibration(results: Results) -> list[Chart]:
     """Reliability of the probabilities of slices and of patients, where there are any."""
-    if not any(name.startswith('calibration/slice') for name in results.figures):
-        return []
     cohort = Cohort(results.slices, results.options['replicates'])
-    predicted = {'_uncalibrated': ('score as log-odds', probabilities(cohort))}
-    if calibrations := pooled_calibrations(results):
-        calibrated = 'calibrated on other folds', probabilities(cohort, calibrations)
-        predicted = {'': calibrated, **predicted}
+    predicted = {
+        '': ('calibrated on other folds', probabilities(cohort, pooled_calibrations(results))),
+        '_uncalibrated': ('score as log-odds', probabilities(cohort)),
+    }
     drawn = []
     for level in ('slice', 'patient'):
         curves = {}
         for suffix, (label, of_levels) in predicted.items():
-            brier = results.figures[f'calibration/{level}_brier{suffix}'].value
-            bins = reliability(cohort, level, of_levels[level])
-            curves[f'{label}, Brier {brier:.3f}'] = bins
-        cases = next(iter(curves.values()))['cases']
-        caption = f'{level.title()}s: {len(cases)} bins of {cases.min()} to {cases.max()} each.'
-        drawn.append(make_chart(f'reliability-{level}', caption, charts.draw_reliability, curves))
+            if figure := results.figures.get(f'calibration/{level}_brier{suffix}'):
+                bins = reliability(cohort, level, of_levels[level])
+                curves[f'{label}, Brier {figure.value:.3f}'] = bins
+                cases = f'{len(bins)} bins of {bins["cases"].min()} to {bins["cases"].max()}'
+        if curves:
+            name, words = f'reliability-{level}', f'Reliability: {level}s in {cases} each.'
+            drawn.append(make_chart(name, words, charts.draw_reliability, curves))
     return drawn
 
 
