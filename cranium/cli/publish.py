@@ -14,7 +14,7 @@ from cranium.cli._options import PATH
     '--cross-validation',
     type=PATH,
     metavar='FOLDER',
-    help='Of the same config: where its operating points, for yes or no, come from.',
+    help='Of the same config: where its thresholds of yes or no, and its probabilities, come from.',
 )
 def command(checkpoint: Path, out: Path, cross_validation: Path | None) -> None:
     """Write the weights of a training's CHECKPOINT to a file that others can load safely."""

@@ -146,6 +146,7 @@ def _figures(found: Segmentation) -> dict[str, Any]:
         'pixel_mm': list(pixel_mm) if pixel_mm[0] else None,
         'hemorrhage': found.hemorrhage,
         'score': found.score,
+        'probability': found.hemorrhage_probability,
         'volume_ml': found.volume_ml,
         'remarks': list(found.remarks),
         'no_volume': _why_no_volume(scan),
@@ -153,6 +154,7 @@ def _figures(found: Segmentation) -> dict[str, Any]:
             {
                 'hemorrhage': item.hemorrhage,
                 'score': item.score,
+                'probability': item.hemorrhage_probability,
                 'pixels': item.pixels,
                 'area_mm2': item.area_mm2,
                 'position_mm': item.position_mm,

@@ -38,6 +38,22 @@ class ThreadsHook(Hook):
 
 
 @HOOKS.register_module()
+class ChannelsLastHook(Hook):
+    """Let the weights, and with them all that is computed, lie in memory with channels last.
+
+    It is the same arithmetic. A step of UNet-FCN with 16 channels at 256x256 takes a third less
+    time for it on a CPU, in bfloat16 (``python -m benchmarks train``).
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Move the weights, once they were drawn or loaded.
+
+        Convolutions give their output the layout of their weights.
+        """
+        runner.model.to(memory_format=torch.channels_last)
+
+
+@HOOKS.register_module()
 class RecordTrainingHook(Hook):
     """Write into each checkpoint what its weights were made from, as ``meta['cranium']``.
 

@@ -28,7 +28,7 @@ def publish_checkpoint(
         checkpoint (Path): Of mmengine.
         out (Path): The file to write.
         operating_points (mapping, optional): What ``meta['cranium']['operating_points']`` is to
-            say of the thresholds that were chosen by a cross-validation of the same config.
+            say of the thresholds and calibrations by a cross-validation of the same config.
 
     Raises:
         CraniumError: If ``out`` is there already, or the checkpoint has no ``state_dict``.

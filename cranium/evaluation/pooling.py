@@ -6,12 +6,18 @@ all folds each patient is tested once, by a model that has not seen them.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from cranium.errors import CraniumError
 from cranium.evaluation import provenance
+from cranium.evaluation.calibration import (
+    Calibrations,
+    calibrate_on_others,
+    fit_calibrations,
+)
 from cranium.evaluation.cohort import Cohort
 from cranium.evaluation.estimate import Estimate
 from cranium.evaluation.records import slice_table
@@ -31,7 +37,8 @@ def pool(
     Scores of different models are compared as they are: where one model is surer than another, the
     detection figures are lower than those of each fold. Sensitivity and specificity are those at
     thresholds that were chosen, for each fold, on the patients of the others; the operating point
-    of the results is chosen on all of them, for patients to come.
+    of the results is chosen on all of them, for patients to come. Probabilities are calibrated on
+    the patients of the other folds likewise.
 
     Args:
         folds (Mapping): Results by number of fold, all made with the same settings.
@@ -49,11 +56,15 @@ def pool(
             raise CraniumError(f'{msg}; folds share no patient, so run them again')
     one = folds[min(folds)]
     smoothing = one.options['score_smoothing']
+    cohort = Cohort(slice_table(slices, smoothing), replicates=0)
     origin = _origin(folds, name)
     return evaluate(
         slices,
         leave_out=one.options['left_out_patients'],
         operating_point=one.used_operating_point or _chosen_on_others(slices, smoothing),
+        calibrations=calibrate_on_others(
+            cohort, {str(patient): fold for patient, (fold,) in tested.items()}
+        ),
         score_smoothing=smoothing,
         provenance=origin,
         warnings=[*notes, *_mixed(folds), *provenance.warnings(origin)],
@@ -62,7 +73,7 @@ def pool(
 
 
 def shipped_operating_points(pooled: Results) -> dict[str, Any]:
-    """What a checkpoint tells of the thresholds at which its scores mean hemorrhage.
+    """What a checkpoint tells of its scores: from which on, and how probably, they mean hemorrhage.
 
     Args:
         pooled (Results): Of the whole cross-validation, see :func:`pool`.
@@ -70,7 +81,8 @@ def shipped_operating_points(pooled: Results) -> dict[str, Any]:
     Returns:
         dict: For ``slice`` and ``patient`` the ``threshold`` (log-odds), chosen on all patients,
         with ``sensitivity`` and ``specificity``, measured at thresholds that the tested patients
-        did not choose; ``score_smoothing``; and ``patients``, how many.
+        did not choose, and the ``calibration`` that fits all patients, where there is one;
+        ``score_smoothing``; and ``patients``, how many.
 
     Raises:
         CraniumError: The results are not those of a cross-validation with scores.
@@ -89,7 +101,21 @@ def shipped_operating_points(pooled: Results) -> dict[str, Any]:
         raise CraniumError(
             f'{msg} in at least two folds; run cranium cross-validate without --fold'
         )
+    for level, fit in fit_calibrations(Cohort(pooled.slices, replicates=0)).items():
+        found[level]['calibration'] = asdict(fit)
     return {**found, 'score_smoothing': point.score_smoothing, 'patients': len(point.patients)}
+
+
+def pooled_calibrations(results: Results) -> Calibrations:
+    """For each patient of pooled results the calibrations that the other folds' patients fit.
+
+    They are fitted again, to the scores in the results; {} of others.
+    """
+    if 'folds' not in results.provenance:
+        return {}
+    folds = results.provenance['patients']
+    fold_of = {patient: fold for fold, patients in folds.items() for patient in patients}
+    return calibrate_on_others(Cohort(results.slices, replicates=0), fold_of)
 
 
 def _detection(results: Results, level: str, rate: str) -> Estimate | None:

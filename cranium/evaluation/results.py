@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cranium.errors import CraniumError
+from cranium.evaluation.calibration import Calibrations
 from cranium.evaluation.cohort import Cohort
 from cranium.evaluation.estimate import Estimate, format_table
 from cranium.evaluation.records import (
@@ -75,6 +76,7 @@ def evaluate(
     *,
     leave_out: Collection[int | str] = (),
     operating_point: OperatingPoint | Mapping[str, OperatingPoint] | None = None,
+    calibrations: Calibrations | None = None,
     score_smoothing: float = 0.0,
     provenance: Mapping[str, Any] = {},
     warnings: Sequence[str] = (),
@@ -87,6 +89,7 @@ def evaluate(
         leave_out (collection): Patients that the authors' Dice is also given without.
         operating_point (OperatingPoint | mapping, optional): Thresholds chosen on other patients,
             or by patient, as in a cross-validation.
+        calibrations (Calibrations, optional): Fitted on other patients.
         score_smoothing (float): See :func:`~cranium.evaluation.records.smooth_scores`.
         provenance (mapping): Where model and data come from.
         warnings (sequence): Warnings to hand on.
@@ -97,7 +100,7 @@ def evaluate(
     if one_for_all:
         check_operating_point(one_for_all, cohort, score_smoothing)
     dropped = sorted(map(patient_name, leave_out))
-    figures, failures = summarize(cohort, dropped, operating_point)
+    figures, failures = summarize(cohort, dropped, operating_point, calibrations)
     options = {
         'replicates': replicates,
         'seed': SEED,

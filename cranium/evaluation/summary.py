@@ -14,6 +14,11 @@ import pandas as pd
 
 from cranium.errors import CraniumError
 from cranium.evaluation import measures, statistics
+from cranium.evaluation.calibration import (
+    Calibrations,
+    pixel_calibration_figures,
+    score_calibration_figures,
+)
 from cranium.evaluation.cohort import Cohort, FloatArray
 from cranium.evaluation.estimate import Estimate
 from cranium.evaluation.records import UNKNOWN
@@ -98,6 +103,7 @@ def summarize(
     cohort: Cohort,
     leave_out: Collection[str] = (),
     operating_point: OperatingPoint | Mapping[str, OperatingPoint] | None = None,
+    calibrations: Calibrations | None = None,
 ) -> tuple[Figures, list[str]]:
     """Compute every figure of a run, and warn of what could not be computed.
 
@@ -111,7 +117,8 @@ def summarize(
         'lesions': lambda: lesion_figures(cohort),
         'contrasts': lambda: contrast_figures(cohort),
         'types': lambda: type_figures(cohort),
-        'calibration': lambda: calibration_figures(cohort),
+        'calibration of pixels': lambda: pixel_calibration_figures(cohort),
+        'calibration of scores': lambda: score_calibration_figures(cohort, calibrations),
     }
     figures: Figures = {}
     warnings = []
@@ -314,20 +321,6 @@ def type_figures(cohort: Cohort) -> Figures:
             found, true, shown.sum(), 'slices', left_out
         )
     return figures
-
-
-def calibration_figures(cohort: Cohort) -> Figures:
-    """Expected calibration error over all pixels; none where a slice has no probabilities."""
-    cells = cohort.slices['calibration_gaps']
-    if (cells == '').any():
-        return {}
-    gaps = np.array([cell.split() for cell in cells], float)
-    pixels = cohort.tp + cohort.fp + cohort.fn + cohort.tn
-    draws = measures.expected_calibration_error(
-        cohort.weights @ np.stack([cohort.sums(column) for column in gaps.T], axis=1),
-        cohort.weights @ cohort.sums(pixels),
-    )
-    return {'calibration/expected_error': cohort.estimate(draws, len(cells), 'slices')}
 
 
 def patient_table(cohort: Cohort) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
 from cranium.head import head_to_slice_affine, make_warp, warp_hu, whole_to_shrunk_affine
-from cranium.inference.findings import describe_slices, find_lesions, volume_ml
+from cranium.inference.findings import describe_slices, find_lesions, probability_at, volume_ml
 from cranium.inference.grid import Box, hysteresis, map_back, reach, union
 from cranium.inference.layers import Layers, plan_layers
 from cranium.inference.segmentation import Segmentation
@@ -115,9 +115,12 @@ class AlignedScan:
             score=float(scores.max()),
             hemorrhage=bool(scores.max() >= spec.scan_threshold.threshold),
             volume_ml=volume_ml(self.scan, masks),
-            slices=describe_slices(self.scan, masks, scores, spec.slice_threshold.threshold),
+            slices=describe_slices(
+                self.scan, masks, scores, spec.slice_threshold.threshold, spec.slice_calibration
+            ),
             lesions=find_lesions(self.scan, masks),
             remarks=(*self.scan.remarks, *self.remarks, *_threshold_remarks(spec)),
+            hemorrhage_probability=probability_at(scores.max(), spec.scan_calibration),
         )
 
     def _masks(self) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cranium.evaluation.platt import Calibration
 from cranium.inference.segmentation import Lesion, SliceFinding
 from cranium.scans.scan import Geometry, Scan
 
@@ -26,7 +27,11 @@ def pixel_volumes_ml(scan: Scan) -> NDArray[np.float64] | None:
 
 
 def describe_slices(
-    scan: Scan, masks: NDArray[np.uint8], scores: NDArray[np.float64], threshold: float
+    scan: Scan,
+    masks: NDArray[np.uint8],
+    scores: NDArray[np.float64],
+    threshold: float,
+    calibration: Calibration | None = None,
 ) -> tuple[SliceFinding, ...]:
     """Say what was found in each slice.
 
@@ -35,6 +40,7 @@ def describe_slices(
         masks (ndarray): (N, H, W), 0 or 1.
         scores (ndarray): (N,), log-odds.
         threshold (float): That a score of hemorrhage reaches.
+        calibration (Calibration, optional): Of scores of slices. Defaults to None: not known.
     """
     area = pixel_area_mm2(scan)
     positions = None if scan.geometry is None else scan.geometry.positions_mm
@@ -47,9 +53,15 @@ def describe_slices(
             hemorrhage=bool(score >= threshold),
             pixels=(pixels := _count(mask)),
             area_mm2=None if area is None else pixels * area,
+            hemorrhage_probability=probability_at(score, calibration),
         )
         for index, (file, mask, score) in enumerate(zip(slice_files(scan), masks, scores))
     )
+
+
+def probability_at(score: float, calibration: Calibration | None) -> float | None:
+    """The probability of hemorrhage that a score stands for; None where that is not known."""
+    return None if calibration is None else float(calibration.probability(score))
 
 
 def slice_files(scan: Scan) -> list[str]:

@@ -28,8 +28,10 @@ DONE, WRITING, FAILED = 'done', 'writing', 'failed'
 _WORK = '.cranium'
 
 _COLUMNS = {
-    'scans.csv': ('name source slices hemorrhage score threshold volume_ml lesions remarks status'),
-    'slices.csv': 'scan slice name file position_mm score hemorrhage pixels area_mm2',
+    'scans.csv': (
+        'name source slices hemorrhage score threshold probability volume_ml lesions remarks status'
+    ),
+    'slices.csv': 'scan slice name file position_mm score probability hemorrhage pixels area_mm2',
     'lesions.csv': (
         'scan lesion pixels volume_ml first_slice last_slice first_row last_row first_column '
         'last_column slice row column x_mm y_mm z_mm'
@@ -230,6 +232,7 @@ def describe(found: Segmentation, names: Sequence[str]) -> Record:
             'file': Path(part.file).name,
             'position_mm': _rounded(part.position_mm, 3),
             'score': _rounded(part.score, 4),
+            'probability': _rounded(part.hemorrhage_probability, 4),
             'hemorrhage': _yes(part.hemorrhage),
             'pixels': part.pixels,
             'area_mm2': _rounded(part.area_mm2, 2),
@@ -261,6 +264,7 @@ def describe(found: Segmentation, names: Sequence[str]) -> Record:
         'name': scan.name,
         'hemorrhage': _yes(found.hemorrhage),
         'score': _rounded(found.score, 4),
+        'probability': _rounded(found.hemorrhage_probability, 4),
         'volume_ml': _rounded(found.volume_ml, 4),
         'remarks': list(found.remarks),
         'slices': slices,

@@ -45,6 +45,8 @@ class SliceFinding:
         hemorrhage (bool): Whether the score reaches the threshold of the network.
         pixels (int): Of hemorrhage.
         area_mm2 (float, optional): None where the size of a pixel is not known.
+        hemorrhage_probability (float, optional): That there is hemorrhage in the slice. Defaults to
+            None: the network is not calibrated.
     """
 
     number: int
@@ -54,6 +56,7 @@ class SliceFinding:
     hemorrhage: bool
     pixels: int
     area_mm2: float | None
+    hemorrhage_probability: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,8 @@ class Segmentation:
         slices (tuple[SliceFinding, ...]): One for each slice.
         lesions (tuple[Lesion, ...]): The largest first.
         remarks (tuple[str, ...]): What a user should know, one line each; begins with the scan's.
+        hemorrhage_probability (float, optional): That there is hemorrhage in the scan. Defaults to
+            None: the network is not calibrated.
     """
 
     scan: Scan
@@ -81,6 +86,7 @@ class Segmentation:
     slices: tuple[SliceFinding, ...]
     lesions: tuple[Lesion, ...]
     remarks: tuple[str, ...] = ()
+    hemorrhage_probability: float | None = None
 
     @cached_property
     def log_odds(self) -> NDArray[np.float32]:
@@ -94,5 +100,5 @@ class Segmentation:
 
     @property
     def probability(self) -> NDArray[np.float32]:
-        """The probability of hemorrhage, float32, on the input's own grid."""
+        """The probability of hemorrhage in each pixel, float32, on the input's own grid."""
         return self.scan.restore(expit(self.log_odds))

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from cranium.errors import CraniumError
+from cranium.evaluation.platt import Calibration
 from cranium.views import check_views
 
 
@@ -41,6 +42,9 @@ class NetworkSpec:
             scores are smoothed along a scan. Defaults to 0.
         slice_threshold (OperatingPoint): Of the score of a slice. Defaults to 0.
         scan_threshold (OperatingPoint): Of the score of a scan. Defaults to 0.
+        slice_calibration (Calibration, optional): What makes a probability of the score of a slice.
+            Defaults to None: that is not known.
+        scan_calibration (Calibration, optional): Of the score of a scan, likewise.
         classes (tuple): Names of the classes. Defaults to background and hemorrhage.
         name (str): Of the config. Defaults to ''.
         version (str): Of the package that trained it. Defaults to ''.
@@ -59,6 +63,8 @@ class NetworkSpec:
     score_smoothing: float = 0.0
     slice_threshold: OperatingPoint = OperatingPoint()
     scan_threshold: OperatingPoint = OperatingPoint()
+    slice_calibration: Calibration | None = None
+    scan_calibration: Calibration | None = None
     classes: tuple[str, ...] = ('background', 'hemorrhage')
     name: str = ''
     version: str = ''
@@ -98,6 +104,8 @@ class NetworkSpec:
                 found[key] = tuple(found[key])
             for key in ('slice_threshold', 'scan_threshold'):
                 found[key] = OperatingPoint(**found[key])
+            for key in ('slice_calibration', 'scan_calibration'):
+                found[key] = Calibration(**found[key]) if found.get(key) else None
             known = {each.name for each in fields(cls)}
             return cls(**{key: value for key, value in found.items() if key in known})
         except (ValueError, TypeError, KeyError) as error:
@@ -135,6 +143,8 @@ class NetworkSpec:
             score_smoothing=float(points.get('score_smoothing', smoothing)),
             slice_threshold=_operating_point(points, 'slice'),
             scan_threshold=_operating_point(points, 'patient'),
+            slice_calibration=_calibration(points, 'slice'),
+            scan_calibration=_calibration(points, 'patient'),
             classes=tuple(classes),
             version=record.get('version', ''),
             training={
@@ -154,3 +164,8 @@ def _operating_point(points: Mapping[str, Any], level: str) -> OperatingPoint:
         specificity=points[level].get('specificity'),
         source=f'cross-validation of {points["patients"]} patients',
     )
+
+
+def _calibration(points: Mapping[str, Any], level: str) -> Calibration | None:
+    found = points.get(level, {}).get('calibration')
+    return None if found is None else Calibration(float(found['slope']), float(found['offset']))

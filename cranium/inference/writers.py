@@ -214,6 +214,7 @@ def slice_panel(found: Segmentation, index: int) -> 'Panel':
     part = found.slices[index]
     area = f'{part.pixels} px' if part.area_mm2 is None else f'{part.area_mm2:.0f} sq mm'
     caption = f'{part.number}: {area if part.pixels else "none"}, score {part.score:.1f}'
+    caption += _in_words(part.hemorrhage_probability)
     return Panel(BRAIN.to_gray(found.scan.hu[index]), caption, {PREDICTION: found.masks[index] > 0})
 
 
@@ -230,7 +231,12 @@ def verdict(found: Segmentation) -> str:
     area = f'{sum(part.pixels for part in found.slices)} px'
     size = area if found.volume_ml is None else f'{found.volume_ml:.1f} ml'
     lesions = f'{size} in {count} lesion{"s" * (count != 1)}' if count else 'nothing outlined'
-    return f'{called} (score {found.score:.2f}), {lesions}'
+    probability = _in_words(found.hemorrhage_probability)
+    return f'{called} (score {found.score:.2f}{probability}), {lesions}'
+
+
+def _in_words(probability: float | None) -> str:
+    return '' if probability is None else f', probability {probability:.2f}'
 
 
 FORMATS: dict[str, Callable[[Segmentation, Origin], Files]] = {

@@ -84,6 +84,25 @@ def draw_precision_recall(axis: 'Axes', levels: dict[str, pd.DataFrame]) -> None
     axis.legend()
 
 
+def draw_reliability(axis: 'Axes', curves: dict[str, pd.DataFrame]) -> None:
+    """Draw observed against predicted; see :func:`~cranium.evaluation.calibration.reliability`."""
+    axis.plot([0, 1], [0, 1], color='gray', linestyle=':', label='as probable as frequent')
+    for (label, bins), (colour, style) in zip(curves.items(), LINES):
+        bars = (bins['observed'] - bins['low'], bins['high'] - bins['observed'])
+        axis.errorbar(
+            bins['predicted'],
+            bins['observed'],
+            bars,
+            fmt=f'o{style}',
+            color=colour,
+            markersize=4,
+            elinewidth=1,
+            label=label,
+        )
+    axis.set(xlabel='Predicted probability of hemorrhage', ylabel='Observed frequency')
+    axis.legend()
+
+
 def draw_dice_by_patient(axis: 'Axes', dice: pd.Series) -> None:
     """Draw a bar for each patient, the worst on top, that links to the patient."""
     dice = dice.sort_values(ascending=False)

@@ -7,7 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from cranium.evaluation.calibration import probabilities, reliability
+from cranium.evaluation.cohort import Cohort
 from cranium.evaluation.estimate import Estimate, format_cases, format_table, format_with_unit
+from cranium.evaluation.pooling import pooled_calibrations
 from cranium.evaluation.results import Results, find_results, read_results
 from cranium.slices import slice_name
 from cranium.tables import markdown_table
@@ -112,6 +115,7 @@ def _pictures(results: Results) -> dict[str, Any]:
         'score': 'predicted area' if by_area else 'predicted log-odds of hemorrhage',
         'detection': _detection(slices, results),
         'confusion': _confusion(slices, results),
+        'calibration': _calibration(results),
         'segmentation': _segmentation(slices),
         'examples': {
             group: _draw(rows, SIDE) for group, rows in _examples(slices).items() if len(rows)
@@ -162,6 +166,27 @@ def _confusion(slices: pd.DataFrame, results: Results) -> list[tuple[str, list[i
         (rule, [int((t & c).sum()) for t in (true, ~true) for c in (called, ~called)])
         for rule, called in rules.items()
     ]
+
+
+def _calibration(results: Results) -> list[Chart]:
+    """Reliability of the probabilities of slices and of patients, where there are any."""
+    cohort = Cohort(results.slices, results.options['replicates'])
+    predicted = {
+        '': ('calibrated on other folds', probabilities(cohort, pooled_calibrations(results))),
+        '_uncalibrated': ('score as log-odds', probabilities(cohort)),
+    }
+    drawn = []
+    for level in ('slice', 'patient'):
+        curves = {}
+        for suffix, (label, of_levels) in predicted.items():
+            if figure := results.figures.get(f'calibration/{level}_brier{suffix}'):
+                bins = reliability(cohort, level, of_levels[level])
+                curves[f'{label}, Brier {figure.value:.3f}'] = bins
+                cases = f'{len(bins)} bins of {bins["cases"].min()} to {bins["cases"].max()}'
+        if curves:
+            name, words = f'reliability-{level}', f'Reliability: {level}s in {cases} each.'
+            drawn.append(make_chart(name, words, charts.draw_reliability, curves))
+    return drawn
 
 
 def _segmentation(slices: pd.DataFrame) -> list[Chart]:

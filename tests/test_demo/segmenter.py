@@ -35,7 +35,7 @@ def segment_scan(scan: Scan, progress: Callable[[int], None]) -> Segmentation:
     files = scan.files if len(scan.files) == len(scan.hu) else [''] * len(scan.hu)
     slices = tuple(
         SliceFinding(
-            at + 1, files[at], None, 1.0 if mask.any() else -1.0, bool(mask.any()), n, None
+            at + 1, files[at], None, 1.0 if mask.any() else -1.0, bool(mask.any()), n, None, 0.25
         )
         for at, (mask, n) in enumerate(zip(masks, masks.sum((1, 2)).tolist()))
     )
@@ -56,5 +56,5 @@ def segment_scan(scan: Scan, progress: Callable[[int], None]) -> Segmentation:
     remarks = (*scan.remarks, 'made by a stand-in for the network')
     score = 2.0 if found else -2.0
     return Segmentation(
-        scan, masks, log_odds, score, found, volume, slices, tuple(lesions), remarks
+        scan, masks, log_odds, score, found, volume, slices, tuple(lesions), remarks, 0.875
     )

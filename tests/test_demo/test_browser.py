@@ -109,6 +109,8 @@ def test_an_uploaded_slice_is_outlined_and_the_outline_can_be_switched_off(page)
     page.wait_for_selector('#result:not([hidden])')
     page.wait_for_selector('#corner-slice:not(:empty)')
     assert page.text_content('#verdict') == 'Hemorrhage: yes'
+    assert 'Probability88 % of hemorrhage' in page.text_content('#figures')
+    assert page.text_content('#corner-slice') == '1 / 1, hemorrhage 25 %'
     both = page.evaluate(COUNT, 'layer')
     page.uncheck('#outline')
     filled = page.evaluate(COUNT, 'layer')

@@ -152,7 +152,8 @@ def test_a_sample_is_what_the_preparation_makes_of_it(page):
     assert found['volume_ml'] is None
     assert found['no_volume'] == 'the input tells no millimetres'
     assert found['hemorrhage'] is True
-    assert (found['score'], found['threshold']) == (2, 0.5)
+    assert (found['score'], found['threshold'], found['probability']) == (2, 0.5, 0.875)
+    assert found['slices'][2]['probability'] == 0.25
     assert found['remarks'] == ['made by a stand-in for the network']
     (listed,) = [scan for scan in page.scans() if scan['name'] == 'sample 071']
     assert (listed['slices'], listed['segmented']) == (6, 6)

@@ -186,6 +186,39 @@ def test_one_thread_unless_the_user_says_otherwise(variable, threads, monkeypatc
         torch.set_num_threads(before)
 
 
+def test_channels_last_in_a_new_training_and_in_a_resumed_one(tree, tmp_path):
+    last, losses = torch.channels_last, []
+    for hook in ([], [dict(type='ChannelsLastHook')]):
+        watch, work_dir = Watch(), tmp_path / f'{len(hook)}'
+        config = tiny_config(tree, work_dir, **{'train_cfg.max_iters': 3})
+        config.custom_hooks = [*config.custom_hooks, *hook]
+        train(config, watch)
+        losses.append([loss['loss'] for loss in watch.losses.values()])
+        config = tiny_config(tree, work_dir, resume=True)
+        config.custom_hooks = [*config.custom_hooks, *hook]
+        runner = train(config, watch := Layout())
+        assert watch.layouts == [bool(hook)] * 3
+        assert runner.model.backbone.encoder[1][1].convs[0].conv.weight.is_contiguous(
+            memory_format=last
+        ) == bool(hook)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+class Layout(Watch):
+    """Note for each iteration whether what the network computes lies with channels last."""
+
+    def __init__(self):
+        super().__init__()
+        self.layouts = []
+
+    def before_train(self, runner):
+        def note(module, inputs, output):
+            if module.training:
+                self.layouts.append(output.is_contiguous(memory_format=torch.channels_last))
+
+        runner.model.backbone.encoder[1][1].convs[1].conv.register_forward_hook(note)
+
+
 class Rates(Watch):
     """Note the learning rate of each iteration."""
 

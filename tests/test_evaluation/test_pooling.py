@@ -1,17 +1,23 @@
 """The patients of several folds, taken together."""
 
 import dataclasses
+import math
 
 import pytest
 
 from cranium.errors import CraniumError
 from cranium.evaluation import pooling, results
+from cranium.evaluation.calibration import fit_calibrations
+from cranium.evaluation.cohort import Cohort
 from cranium.evaluation.summary import OperatingPoint
 
 from .slices import record, simulated
 
 RECORDS = simulated(num_patients=9, slices=4)
+# Hemorrhage scores higher, or probabilities could not be calibrated.
+RECORDS['score_raw'] += 3.0 * (RECORDS.tp + RECORDS.fn > 0)
 LEVELS, RATES = ('slice', 'patient'), ('sensitivity', 'specificity')
+ERRORS = ('brier', 'expected_error')
 # Folds of different sizes, so that a mean over folds is another figure.
 FOLDS = {0: ('000', '001', '002', '003', '004'), 2: ('005', '006'), 3: ('007', '008')}
 
@@ -40,8 +46,9 @@ def folds():
 def test_pooled_figures_are_those_of_all_slices_at_once(folds):
     pooled = pooling.pool(folds, replicates=300)
     at_once = results.evaluate(RECORDS, replicates=300)
-    thresholds = {f'detection/{of}_{rate}' for of in LEVELS for rate in RATES}
-    assert pooled.figures.keys() - at_once.figures.keys() == thresholds
+    by_others = {f'detection/{of}_{rate}' for of in LEVELS for rate in RATES}
+    by_others |= {f'calibration/{of}_{error}' for of in LEVELS for error in ERRORS}
+    assert pooled.figures.keys() - at_once.figures.keys() == by_others
     # As text, in which nan is nan.
     same = {name: pooled.figures[name] for name in at_once.figures}
     assert repr(same) == repr(at_once.figures)
@@ -80,19 +87,49 @@ def test_thresholds_are_those_that_the_other_folds_choose():
     assert pooled.used_operating_point is None
 
 
-def test_what_a_checkpoint_tells_of_its_thresholds():
+def test_probabilities_are_calibrated_on_the_other_folds(folds):
+    pooled = pooling.pool(folds, replicates=0)
+    found = pooling.pooled_calibrations(pooled)
+    assert found['slice'].keys() == {p for patients in FOLDS.values() for p in patients}
+    others = fit_calibrations(Cohort(fold(0, (*FOLDS[0], *FOLDS[3])).slices, 0))
+    for level in LEVELS:
+        of_level = found[level]
+        assert of_level['005'] == of_level['006'] == others[level] != of_level['000']
+    # As in the figures.
+    errors = [
+        (found['slice'][row.patient].probability(row.score) - (row.tp + row.fn > 0)) ** 2
+        for row in pooled.slices.itertuples()
+    ]
+    assert pooled.figures['calibration/slice_brier'].value == pytest.approx(sum(errors) / 36)
+    assert pooling.pooled_calibrations(folds[0]) == {}
+
+
+def test_scores_that_mean_the_contrary_are_not_calibrated():
+    rows = {n: [*scored(f'{n}1', 0.0, 5.0), clean(f'{n}2', 6.0)] for n in (1, 2)}
+    about = fold(0).provenance
+    folds = {n: results.evaluate(some, provenance=about, replicates=0) for n, some in rows.items()}
+    pooled = pooling.pool(folds, replicates=0)
+    assert 'calibration/slice_brier' not in pooled.figures
+    assert 'calibration/slice_brier_uncalibrated' in pooled.figures
+    assert 'calibration' not in pooling.shipped_operating_points(pooled)['slice']
+
+
+def test_what_a_checkpoint_tells_of_its_scores():
     rows = {n: [*scored(f'{n}1', 5.0, 0.0), clean(f'{n}2', 1.0)] for n in (1, 2)}
     folds = {
         n: results.evaluate(some, provenance=fold(0).provenance, replicates=0)
         for n, some in rows.items()
     }
+    found = pooling.shipped_operating_points(pooling.pool(folds, replicates=0))
+    # Two patients bleed, with a score of 5 (3 / 4 by Platt), and two do not, with 1 (1 / 4).
+    slope = 2 * math.log(3) / 4
+    fitted = {'slope': slope, 'offset': math.log(3) - 5 * slope}
+    assert found['patient'].pop('calibration') == pytest.approx(fitted)
+    slices = found['slice'].pop('calibration')
+    assert slices['slope'] > 0 and slices['slope'] * 5 + slices['offset'] > 0 > slices['offset']
     perfect = {'threshold': 5.0, 'sensitivity': 1.0, 'specificity': 1.0}
-    assert pooling.shipped_operating_points(pooling.pool(folds, replicates=0)) == {
-        'slice': perfect,
-        'patient': perfect,
-        'score_smoothing': 0.0,
-        'patients': 4,
-    }
+    rest = {'score_smoothing': 0.0, 'patients': 4}
+    assert found == {'slice': perfect, 'patient': perfect, **rest}
     with pytest.raises(CraniumError, match='run cranium cross-validate without --fold'):
         pooling.shipped_operating_points(folds[1])
     with pytest.raises(CraniumError, match='in at least two folds'):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cranium.inference.findings import describe_slices, find_lesions, volume_ml
+from cranium.inference.findings import describe_slices, find_lesions, probability_at, volume_ml
 from cranium.inference.segmentation import Segmentation
 from cranium.inference.spec import NetworkSpec
 from cranium.scans.scan import Geometry, Scan
@@ -24,7 +24,7 @@ def axial(count=3, distance=5.0, spacing=(0.5, 0.4)):
     return Geometry(corners, np.array([spacing[1], 0, 0]), np.array([0, spacing[0], 0]))
 
 
-def found_in(scan):
+def found_in(scan, calibration=None):
     """The mask is what lies between 50 HU and bone."""
     masks = ((scan.hu > 50) & (scan.hu < 100)).astype(np.uint8)
     log_odds = np.where(masks, 3, -3).astype(np.float32)
@@ -36,9 +36,10 @@ def found_in(scan):
         float(scores.max()),
         bool(scores.max() >= 0),
         volume_ml(scan, masks),
-        describe_slices(scan, masks, scores, 0.0),
+        describe_slices(scan, masks, scores, 0.0, calibration),
         find_lesions(scan, masks),
         scan.remarks,
+        probability_at(scores.max(), calibration),
     )
 
 
@@ -52,6 +53,8 @@ class ByBrightness:
 
     network = NetworkSpec((192, 160), 1.0, 1, 2, ())
 
+    calibration = None
+
     def __init__(self, after=lambda scan: None):
         self.after = after
         self.done = []
@@ -60,7 +63,9 @@ class ByBrightness:
         progress(len(scan.hu))
         self.done.append(scan.name)
         self.after(scan)
-        return dataclasses.replace(found_in(scan), remarks=(*scan.remarks, 'a stand-in'))
+        return dataclasses.replace(
+            found_in(scan, self.calibration), remarks=(*scan.remarks, 'a stand-in')
+        )
 
 
 def names_of(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cranium.evaluation.platt import Calibration
 from cranium.inference.findings import (
     describe_slices,
     find_lesions,
@@ -82,6 +83,16 @@ def test_slices_reach_their_threshold():
     assert [each.hemorrhage for each in found] == [False, True, True]
     assert [each.number for each in found] == [1, 2, 3]
     assert [each.position_mm for each in found] == pytest.approx([0, 4, 11])
+
+
+def test_slices_have_a_probability_where_the_network_is_calibrated():
+    scores = np.array([1.0, 2, 3])
+    found = describe_slices(scan(), masks(), scores, 2.0, Calibration(2.0, -4.0))
+    # Log-odds of -2, 0 and 2.
+    expected = [1 / (1 + np.exp(2)), 0.5, 1 / (1 + np.exp(-2))]
+    assert [each.hemorrhage_probability for each in found] == pytest.approx(expected)
+    unknown = describe_slices(scan(), masks(), scores, 2.0)
+    assert [each.hemorrhage_probability for each in unknown] == [None] * 3
 
 
 def test_files_of_slices():

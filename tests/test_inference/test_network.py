@@ -1,11 +1,14 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
+from cranium.engine.publishing import publish_checkpoint
 from cranium.errors import CraniumError
 from cranium.inference.network import FILES, PRETRAINED, find_config, load_network
+from cranium.inference.segmenter import Segmenter
 
 WEIGHTS = FILES / f'checkpoints/{PRETRAINED}.pth'
 
@@ -49,6 +52,21 @@ def test_a_checkpoint_of_another_architecture_says_which_keys_differ(tmp_path, w
         r'not of this network backbone\.stem\.weight; '
         r'auxiliary_head\.linear\.weight is \(1, 512\) and should be \(1, 256\); name its own',
     )
+
+
+def test_what_was_published_of_a_cross_validation_is_what_is_predicted(tmp_path, read_patient):
+    points = {
+        level: dict(threshold=1.5, calibration=dict(slope=slope, offset=-4.0))
+        for level, slope in (('slice', 1.25), ('patient', 0.5))
+    }
+    out = tmp_path / f'{PRETRAINED}.pth'
+    publish_checkpoint(WEIGHTS, out, {**points, 'score_smoothing': 1.0, 'patients': 66})
+    found = Segmenter.from_pretrained(out, device='cpu').segment(read_patient('071')[0])
+    log_odds = np.array([1.25 * each.score - 4 for each in found.slices])
+    expected = 1 / (1 + np.exp(-log_odds))
+    assert [each.hemorrhage_probability for each in found.slices] == pytest.approx(expected)
+    assert found.hemorrhage_probability == pytest.approx(1 / (1 + np.exp(4 - found.score / 2)))
+    assert expected.max() - expected.min() > 0.1
 
 
 class Code:

@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cranium.errors import CraniumError
+from cranium.evaluation.platt import Calibration
 from cranium.inference import predict as module
 from cranium.inference.predict import Settings, predict
 from cranium.inference.segmenter import Segmenter
@@ -103,6 +105,7 @@ def test_scans_go_in_and_files_and_tables_come_out(scans, tmp_path, network):
         'hemorrhage': 'yes',
         'score': '3.0',
         'threshold': '0.0',
+        'probability': '',
         'volume_ml': '',
         'lesions': '1',
         'remarks': first['remarks'],
@@ -120,6 +123,15 @@ def test_scans_go_in_and_files_and_tables_come_out(scans, tmp_path, network):
     # Rows 2 to 3 of the first slice and 2 to 4 of the second, columns 3 to 5.
     assert list(where.values()) == ['1', '2', '2', '4', '3', '5']
     assert (lesion['slice'], lesion['row'], lesion['column']) == ('1.6', '2.8', '4.0')
+
+
+def test_a_calibrated_network_says_how_probable_hemorrhage_is(scans, tmp_path, network):
+    network.calibration = Calibration(1.0, -2.0)
+    out = tmp_path / 'out'
+    run(scans, out, report=True)
+    expected = f'{1 / (1 + math.exp(-1)):.4f}'  # at a score of 3
+    assert {row['probability'] for row in table(out, 'scans') + table(out, 'slices')} == {expected}
+    assert (out / 'report.html').read_text().count('<td>0.73</td>') == 2
 
 
 def test_a_series_has_volumes_in_millilitres(tmp_path, network):

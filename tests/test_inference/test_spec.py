@@ -5,6 +5,7 @@ import pytest
 from mmengine.config import Config
 
 from cranium.errors import CraniumError
+from cranium.evaluation.platt import Calibration
 from cranium.inference.network import FILES, PRETRAINED
 from cranium.inference.spec import NetworkSpec, OperatingPoint
 from tests.conftest import ROOT
@@ -31,13 +32,16 @@ def test_of_the_recommended_config(config):
 
 def test_what_the_checkpoint_tells(config):
     point = dict(threshold=1.5, sensitivity=0.9, specificity=0.8)
-    points = dict(slice=point, patient=dict(point, threshold=2.5), score_smoothing=0.5, patients=66)
+    of_scans = dict(point, threshold=2.5, calibration=dict(slope=0.8, offset=-3.5))
+    points = dict(slice=point, patient=of_scans, score_smoothing=0.5, patients=66)
     record = dict(version='0.2.0', training_patients=['049'], operating_points=points)
     meta = dict(iter=8000, dataset_meta=dict(classes=['no', 'yes']), cranium=record)
     spec = NetworkSpec.from_config(config, meta)
     origin = 'cross-validation of 66 patients'
     assert spec.slice_threshold == OperatingPoint(1.5, 0.9, 0.8, origin)
     assert spec.scan_threshold == OperatingPoint(2.5, 0.9, 0.8, origin)
+    assert spec.slice_calibration is None  # as checkpoints before there was one
+    assert spec.scan_calibration == Calibration(0.8, -3.5)
     assert spec.score_smoothing == 0.5  # of the scores that the thresholds are for
     assert (spec.classes, spec.version) == (('no', 'yes'), '0.2.0')
     expected = dict(iter=8000, version='0.2.0', training_patients=['049'])
@@ -45,8 +49,20 @@ def test_what_the_checkpoint_tells(config):
 
 
 def test_json_round_trip():
-    spec = replace(SPEC, slice_threshold=OperatingPoint(1.5, 0.9, None, 'others'), name='unet')
+    spec = replace(
+        SPEC,
+        slice_threshold=OperatingPoint(1.5, 0.9, None, 'others'),
+        slice_calibration=Calibration(1.1, -4.0),
+        scan_calibration=Calibration(0.8, -3.5),
+        name='unet',
+    )
     assert NetworkSpec.from_json(spec.to_json(), 'a.onnx') == spec
+
+
+def test_an_older_file_knows_no_calibration():
+    older = json.loads(SPEC.to_json())
+    del older['slice_calibration'], older['scan_calibration']
+    assert NetworkSpec.from_json(json.dumps(older), 'a.onnx') == SPEC
 
 
 def test_a_newer_version_may_say_more():

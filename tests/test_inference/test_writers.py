@@ -10,11 +10,13 @@ from PIL import Image
 
 from cranium.errors import CraniumError
 from cranium.evaluation.masks import read_mask
+from cranium.evaluation.platt import Calibration
 from cranium.inference.writers import (
     Origin,
     probabilities,
     save,
     slice_names,
+    slice_panel,
     spread,
     verdict,
 )
@@ -166,5 +168,8 @@ def test_the_verdict_says_volume_or_pixels():
     # 27 pixels of 0.5 x 0.4 mm, 5 mm thick.
     assert verdict(found_in(scan)) == 'hemorrhage (score 3.00), 0.0 ml in 1 lesion'
     assert verdict(found_in(picture_scan())) == 'hemorrhage (score 3.00), 27 px in 1 lesion'
+    calibrated = found_in(picture_scan(), Calibration(1.0, -2.0))  # 1 / (1 + 1 / e) = 0.73
+    assert verdict(calibrated).startswith('hemorrhage (score 3.00, probability 0.73), 27 px')
+    assert slice_panel(calibrated, 0).caption == '1: 6 px, score 3.0, probability 0.73'
     nothing = found_in(Scan(np.full((1, 4, 4), 30, np.int16), 'x', 's'))
     assert verdict(nothing) == 'no hemorrhage (score -3.00), nothing outlined'

@@ -38,6 +38,19 @@ def test_precision_recall():
     assert points[-1] == [0, 1] and [0.5, 1] in points and [1, pytest.approx(2 / 3)] in points
 
 
+def test_reliability():
+    drawn = axis()
+    bins = pd.DataFrame(
+        dict(predicted=[0.1, 0.8], observed=[0.2, 0.7], low=[0, 0.4], high=[0.5, 1])
+    )
+    charts.draw_reliability(drawn, {'calibrated': bins})
+    points, ideal = drawn.lines[1].get_xydata().tolist(), drawn.lines[0].get_xydata().tolist()
+    assert (points, ideal) == ([[0.1, 0.2], [0.8, 0.7]], [[0, 0], [1, 1]])
+    (bars,) = drawn.collections
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert [end for both in ends for end in both] == pytest.approx([0, 0.5, 0.4, 1])
+
+
 def test_dice_by_patient_is_sorted():
     drawn = axis()
     charts.draw_dice_by_patient(drawn, pd.Series({'049': 0.2, '050': 0.9, '051': 0.5}))

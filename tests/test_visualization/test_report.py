@@ -1,6 +1,7 @@
 """The report: its figures, its parts, and how a browser shows it."""
 
 import csv
+import dataclasses
 import html
 import html.parser
 import json
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 from sklearn import metrics
 
-from cranium.evaluation import masks, results, results_table
+from cranium.evaluation import masks, pooling, results, results_table
 from cranium.evaluation.estimate import format_estimate
 from cranium.evaluation.summary import OperatingPoint
 from cranium.visualization import report
@@ -269,6 +270,37 @@ def test_confusion_at_a_threshold_from_validation(tmp_path):
         ['any predicted pixel', '1', '1', '1', '1'],
         ['score from 1.5, chosen in validation', '0', '2', '2', '0'],
     ]
+
+
+def test_reliability_before_and_after_calibration(tmp_path):
+    rows = [
+        dict(patient=f'05{n}', slice=1, tp=n % 2, fp=0, fn=0, tn=9, score_raw=n + 3.0 * (n % 2))
+        for n in range(8)
+    ]
+    found = results.evaluate(rows[:6], replicates=20)
+    before, *_ = report._calibration(found)
+    assert before.caption == 'Reliability: slices in 5 bins of 1 to 2 each.'
+    assert 'score as log-odds' in before.svg and 'calibrated' not in before.svg
+    folds = {f'fold_{fold}': [f'05{n}' for n in range(8) if n % 4 // 2 == fold] for fold in (0, 1)}
+    pooled = dataclasses.replace(
+        results.evaluate(rows, replicates=20), provenance=dict(folds=[0, 1], patients=folds)
+    )
+    calibrations = pooling.pooled_calibrations(pooled)
+    pooled = results.evaluate(
+        rows, calibrations=calibrations, provenance=pooled.provenance, replicates=20
+    )
+    results.write_results(pooled, tmp_path)
+    page = report.build_report(tmp_path)
+    Elements(page)
+    assert page.count('id="reliability-') > 2 and '<h3>Calibration</h3>' in page
+    for level in ('slice', 'patient'):
+        for suffix, label in {'': 'calibrated on other', '_uncalibrated': 'score as'}.items():
+            brier = pooled.figures[f'calibration/{level}_brier{suffix}'].value
+            assert re.search(rf'{label}.*, Brier {brier:.3f}<', page)
+
+
+def test_a_run_without_scores_has_no_reliability(page):
+    assert '<h3>Calibration</h3>' not in page
 
 
 def test_pages_stay_small_with_many_slices():

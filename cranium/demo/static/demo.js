@@ -27,6 +27,7 @@ const format = (number, digits = 1) => number.toLocaleString('en', {
 const plural = (count, noun) => `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 const megabytes = bytes => `${format(bytes / 2 ** 20, 0)} MB`;
 const fileSize = bytes => bytes < 1e6 ? `${format(bytes / 1e3, bytes < 1e4 ? 1 : 0)} kB` : `${format(bytes / 1e6)} MB`;
+const inPercent = probability => `${format(100 * probability, 0)} %`;
 const millilitres = volume => `${format(volume, volume < 10 ? 2 : 1)} ml`;
 
 // ---------------------------------------------------------------- the server
@@ -344,6 +345,7 @@ function showFindings() {
   const volume = open.volume_ml === null ? `not known: ${open.no_volume}` : millilitres(open.volume_ml);
   const rows = {
     Score: `${format(open.score, 2)}; hemorrhage from ${format(open.threshold, 2)} (log-odds)`,
+    ...(open.probability === null ? {} : {Probability: `${inPercent(open.probability)} of hemorrhage`}),
     Volume: volume,
     Slices: `${outlined} of ${open.slices.length} outlined, ${scored} called by score`,
     Pixels: `${open.shape[2]} x ${open.shape[1]}${open.pixel_mm
@@ -429,7 +431,8 @@ function describe() {
   const found = slice.pixels ? `hemorrhage on ${area}` : 'no hemorrhage outlined';
   const where = `Slice ${current + 1} of ${open.shape[0]}`;
   const mm = slice.position_mm === null ? '' : `, ${format(slice.position_mm)} mm`;
-  get('corner-slice').textContent = `${current + 1} / ${open.shape[0]}${mm}`;
+  const likely = slice.probability === null ? '' : `, hemorrhage ${inPercent(slice.probability)}`;
+  get('corner-slice').textContent = `${current + 1} / ${open.shape[0]}${mm}${likely}`;
   get('slice').setAttribute('aria-valuetext', `${where}, ${found}`);
   get('stage').setAttribute('aria-label', `${open.name}, ${where}: ${found}`);
   if (document.activeElement === get('stage')) say(`${where}, ${found}`);
