@@ -63,7 +63,7 @@ setup() {
     mv "$RUNS/site.partial" "$RUNS/site"
   fi
   "$PYTHON" - "$DEVICE" <<'PY'
-import sys, torch, cranium.register
+import sys, torch
 if sys.argv[1] == 'cuda' and not torch.cuda.is_available():
     sys.exit('no GPU that PyTorch can use; DEVICE=cpu rehearses without')
 PY
