@@ -1,6 +1,7 @@
 """Measure how fast Cranium is, on this machine, and how robust, on real slices."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def main() -> None:
         add_scaling,
         add_loader,
         add_train,
+        add_pieces,
         add_evaluation,
         add_robustness,
         add_inference,
@@ -111,7 +113,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
         '--variants',
         nargs='+',
         metavar='NAME',
-        help='out of channels_last, bf16, channels_last+bf16 and compile (default: all)',
+        help='out of channels_last, bf16, fp16, compile, and with + several of them (default: all)',
     )
     command.add_argument(
         '--waiting',
@@ -126,10 +128,38 @@ def run_train(args: argparse.Namespace) -> None:
     from benchmarks.engine import VARIANTS, compare_steps, waiting
 
     if args.waiting:
-        print_table([waiting(args.config, args.steps, args.source)])
+        row = waiting(args.config, args.steps, args.source)
+        if os.environ.get('RANK', '0') == '0':  # of several processes
+            print_table([row])
     else:
         variants = args.variants or list(VARIANTS)
         print_table(compare_steps(args.config, args.steps, args.source, args.size, variants))
+
+
+def add_pieces(commands: argparse._SubParsersAction) -> None:
+    """Add ``pieces``: trainings in short jobs."""
+    command = commands.add_parser('pieces', help='train and test configs; again: go on')
+    command.add_argument('configs', type=Path, nargs='+', metavar='CONFIG')
+    command.add_argument('--source', type=Path, required=True, help='prepared tree')
+    command.add_argument('--runs', type=Path, required=True, help='folder of the work directories')
+    command.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V')
+    command.set_defaults(run=run_pieces)
+
+
+def run_pieces(args: argparse.Namespace) -> None:
+    """Train and test what is not finished."""
+    from benchmarks.pieces import experiment, train_in_pieces
+    from cranium.errors import CraniumError
+
+    try:
+        train_in_pieces(
+            [
+                experiment(path, args.source, args.runs / path.stem, args.cfg_options)
+                for path in args.configs
+            ]
+        )
+    except CraniumError as error:
+        sys.exit(f'Error: {error}')
 
 
 def add_evaluation(commands: argparse._SubParsersAction) -> None:

@@ -3,17 +3,21 @@
 import copy
 import ctypes
 import logging
+import os
 import tempfile
 import time
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
+from mmengine.dist import get_backend, get_world_size
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
@@ -25,12 +29,13 @@ from mmseg.structures import SegDataSample
 
 # The default is the config's own network in float32; the others are compared with it.
 DEFAULT = 'default'
-VARIANTS = {
+PARTS: dict[str, dict[str, Any]] = {
     'channels_last': dict(channels_last=True),
-    'bf16': dict(bf16=True),
-    'channels_last+bf16': dict(channels_last=True, bf16=True),
+    'bf16': dict(dtype='bfloat16'),
+    'fp16': dict(dtype='float16'),
     'compile': dict(compile=True),
 }
+VARIANTS = (*PARTS, 'channels_last+bf16', 'channels_last+fp16', 'channels_last+bf16+compile')
 STATUS, CLEAR = Path('/proc/self/status'), Path('/proc/self/clear_refs')
 MIB = 2**20
 
@@ -42,7 +47,9 @@ class Step:
         config (Config): Its ``model`` is built with random weights, and its optimizer.
         batch (dict): What the data loader gives.
         channels_last (bool): Whether weights and images lie in memory with channels last.
-        bf16 (bool): Whether the forward pass is under autocast to bfloat16.
+        dtype (str, optional): The type to which the forward pass is autocast; with ``'float16'``
+            the loss is scaled, by mmengine's AmpOptimWrapper, which is for GPUs only. Defaults to
+            None: none.
         compile (bool): Whether the forward pass goes through ``torch.compile``, as mmengine's
             ``compile=True`` has it.
     """
@@ -52,7 +59,7 @@ class Step:
         config: Config,
         batch: dict,
         channels_last: bool = False,
-        bf16: bool = False,
+        dtype: str | None = None,
         compile: bool = False,
     ) -> None:
         torch.manual_seed(0)
@@ -63,15 +70,18 @@ class Step:
         # Not its type: AMP is one of the variants.
         keys = ('optimizer', 'paramwise_cfg', 'clip_grad', 'constructor')
         optimizer = {key: config.optim_wrapper[key] for key in keys if key in config.optim_wrapper}
+        if dtype == 'float16':
+            optimizer |= dict(type='AmpOptimWrapper', dtype=dtype, loss_scale='dynamic')
         with _quiet():
-            self.optim_wrapper = build_optim_wrapper(model, dict(type='OptimWrapper', **optimizer))
+            self.optim_wrapper = build_optim_wrapper(model, dict(type='OptimWrapper') | optimizer)
         self.model, self.batch = model, batch
-        self.channels_last, self.bf16 = channels_last, bf16
+        self.channels_last, self.dtype = channels_last, dtype
         self.forward = torch.compile(model.forward) if compile else model.forward
 
     def __call__(self) -> float:
         """Make the step and wait until the device is done with it; return its loss."""
-        with torch.autocast(get_device(), torch.bfloat16, enabled=self.bf16):
+        dtype = getattr(torch, self.dtype or 'bfloat16')
+        with torch.autocast(get_device(), dtype, enabled=self.dtype is not None):
             # Transforms of the batch may write into it.
             data = self.model.data_preprocessor(copy.deepcopy(self.batch), True)
             if self.channels_last:
@@ -87,7 +97,7 @@ def compare_steps(
     steps: int = 10,
     source: str | Path | None = None,
     size: Sequence[int] | None = None,
-    variants: Sequence[str] = tuple(VARIANTS),
+    variants: Sequence[str] = VARIANTS,
 ) -> list[dict[str, str]]:
     """Time steps of training in variants, one step of each in turn, on the GPU if there is one.
 
@@ -100,8 +110,8 @@ def compare_steps(
         source (str | Path, optional): The prepared tree. Defaults to None: the config's own.
         size (Sequence[int], optional): Height and width of noise to train on in place of slices.
             Defaults to None.
-        variants (Sequence[str]): Names out of ``VARIANTS``, to be compared with the default.
-            Defaults to all.
+        variants (Sequence[str]): To be compared with the default: names out of ``PARTS``, of which
+            ``+`` joins several. Defaults to ``VARIANTS``.
 
     Returns:
         list[dict[str, str]]: A table: for each variant the median seconds per step; the seconds of
@@ -114,8 +124,8 @@ def compare_steps(
         FileNotFoundError: If the config or the tree is not there.
         ValueError: If there is no such variant.
     """
-    if unknown := set(variants) - VARIANTS.keys():
-        raise ValueError(f'no variant {", ".join(unknown)}; there are {", ".join(VARIANTS)}')
+    if unknown := {part for name in variants for part in name.split('+')} - PARTS.keys():
+        raise ValueError(f'no variant {", ".join(unknown)}; there are {", ".join(PARTS)}')
     cfg = Config.fromfile(config)
     init_default_scope('mmseg')
     torch.backends.cudnn.benchmark = cfg.get('env_cfg', {}).get('cudnn_benchmark', False)
@@ -123,8 +133,9 @@ def compare_steps(
     made, memory, failed = {DEFAULT: _warm(Step(cfg, batch))}, {}, {}
     for name in variants:
         try:
-            made[name] = _warm(Step(cfg, batch, **VARIANTS[name]))
-        except RuntimeError as error:  # no compiler, no memory, no such type on this device
+            options = ChainMap(*(PARTS[part] for part in name.split('+')))
+            made[name] = _warm(Step(cfg, batch, **options))
+        except (RuntimeError, AssertionError) as error:  # no compiler, memory, GPU for float16
             failed[name] = f'{type(error).__name__}: {error}'.splitlines()[0][:60]
     for name, step in made.items():
         memory[name] = _peak_memory(step)
@@ -140,7 +151,8 @@ def waiting(
 ) -> dict[str, str]:
     """Train as mmengine's Runner does and tell how long it waits for the data loader.
 
-    Without validation and checkpoints, from random weights. The first fifth of the iterations, in
+    Without validation and checkpoints, from random weights. Started by ``torchrun``, the processes
+    train together, by NCCL on GPUs and by gloo on CPUs. The first fifth of the iterations, in
     which workers start, does not count.
 
     Args:
@@ -149,7 +161,8 @@ def waiting(
         source (str | Path, optional): The prepared tree. Defaults to None: the config's own.
 
     Returns:
-        dict[str, str]: Mean seconds per iteration, those of waiting for data, and their share.
+        dict[str, str]: Mean seconds per iteration, those of waiting for data, and their share; on a
+        GPU the most MiB that were allocated.
 
     Raises:
         FileNotFoundError: If the config or the tree is not there.
@@ -166,6 +179,7 @@ def waiting(
                 cfg[f'{part}_{key}'] = None
         if 'init_cfg' in cfg.model.backbone:
             cfg.model.backbone.init_cfg = None  # weights to download
+        cfg.launcher = 'pytorch' if 'RANK' in os.environ else 'none'
         # Runners of one name share scalars, log and visualizer, which would outlive this folder.
         cfg.experiment_name = f'waiting_{time.time_ns()}'
         cfg.setdefault('visualizer', dict(type='Visualizer')).name = cfg.experiment_name
@@ -179,6 +193,8 @@ def waiting(
     return {
         'workers': str(loader.num_workers),
         'device': get_device(),
+        'processes': f'{get_world_size()}, {get_backend() or "no launcher"}',
+        'MiB': f'{torch.cuda.max_memory_allocated() / MIB:.0f}' if get_device() == 'cuda' else '-',
         's per iteration': f'{total:.4g}',
         's waiting for data': f'{data:.4g}',
         'share waiting': f'{100 * data / total:.2f} %',

@@ -100,7 +100,7 @@ def draw_reliability(axis: 'Axes', curves: dict[str, pd.DataFrame]) -> None:
             label=label,
         )
     axis.set(xlabel='Predicted probability of hemorrhage', ylabel='Observed frequency')
-    axis.legend()
+    axis.figure.legend(loc='outside upper left')
 
 
 def draw_dice_by_patient(axis: 'Axes', dice: pd.Series) -> None:

@@ -110,6 +110,18 @@ def test_figures_and_curve_are_those_of_scikit_learn(cohort):
     assert (found['high'] - found['low']).max() > 0.1
 
 
+def test_a_case_on_an_edge_lies_below_it_as_in_scikit_learn():
+    """Of six patients in five bins, all edges are a patient's own."""
+    cohort = cohort_of([record(f'05{n}', 1, n % 2, 0, 0, score_raw=n - 2.0) for n in range(6)])
+    probability = calibration.probabilities(cohort)['patient']
+    found = calibration.reliability(cohort, 'patient', probability)
+    assert found['cases'].tolist() == [2, 1, 1, 1, 1]
+    expected = theirs.calibration_curve(
+        cohort.patient_hemorrhage, probability, n_bins=5, strategy='quantile'
+    )
+    assert found['observed'].tolist() == pytest.approx(expected[0].tolist())
+
+
 def test_patients_are_binned_by_their_own_score(cohort):
     probability = calibration.probabilities(cohort)['patient']
     found = calibration.reliability(cohort, 'patient', probability)

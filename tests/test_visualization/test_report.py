@@ -293,6 +293,9 @@ def test_reliability_before_and_after_calibration(tmp_path):
     page = report.build_report(tmp_path)
     Elements(page)
     assert page.count('id="reliability-') > 2 and '<h3>Calibration</h3>' in page
+    # Scores are 0, 2, 4, 4, 6, 6, 8 and 10, and as many bins are filled of twenty and of five.
+    assert '<figcaption>Reliability: slices in 6 bins of 1 to 2 each.' in page
+    assert '<figcaption>Reliability: patients in 4 bins of 2 to 2 each.' in page
     for level in ('slice', 'patient'):
         for suffix, label in {'': 'calibrated on other', '_uncalibrated': 'score as'}.items():
             brier = pooled.figures[f'calibration/{level}_brier{suffix}'].value
