@@ -98,7 +98,7 @@ measure() {
 
 # A training that is interrupted by the end of the job is not an error.
 train() {
-  "$@" 2>&1 | tee -a "$OUT/job.log" || [[ $? = @(124|137) ]] || { bring 'failed'; exit 1; }
+  "$@" 2>&1 | tee -a "$OUT/job.log" || [[ $? = @(124|137|143) ]] || { bring 'failed'; exit 1; }
 }
 
 train_fcn() {
