@@ -28,7 +28,7 @@ OUT=$RUNS/out
 export PYTHONPATH=$PWD:$RUNS/site${PYTHONPATH:+:$PYTHONPATH} PYTHONWARNINGS=ignore PYTHONUNBUFFERED=1
 say() { printf '%s s: %s\n' "$SECONDS" "$*"; }
 # Run a command for as long as the job lasts, then end it and all that it started.
-in_time() { timeout -k 45 "$((JOB_SECONDS > SECONDS ? JOB_SECONDS - SECONDS : 1))" "$@"; }
+in_time() { timeout --foreground -k 45 "$((JOB_SECONDS > SECONDS ? JOB_SECONDS - SECONDS : 1))" "$@"; }
 benchmarks() { in_time "$PYTHON" -m benchmarks "$@"; }
 
 wheels() {
@@ -98,7 +98,7 @@ measure() {
 
 # A training that is interrupted by the end of the job is not an error.
 train() {
-  "$@" 2>&1 | tee -a "$OUT/job.log" || [[ $? = @(124|137) ]] || { bring 'failed'; exit 1; }
+  "$@" 2>&1 | tee -a "$OUT/job.log" || [[ $? = @(124|137|143) ]] || { bring 'failed'; exit 1; }
 }
 
 train_fcn() {
