@@ -5,8 +5,9 @@ Import it before ``mmseg.models``; ``cranium.register`` and so every config of t
 
 from cranium import mmcv_ops
 
-from . import cpu_distributed, safe_checkpoints
+from . import cpu_distributed, one_writer, safe_checkpoints
 
 mmcv_ops.install_stand_in()
 safe_checkpoints.allow_mmengine_checkpoints()
 cpu_distributed.teach_runner()
+one_writer.let_one_write()

@@ -45,7 +45,7 @@ def test_onnx_runtime_is_pytorch_on_real_slices(exported, segmenter, read_patien
     out, measured = exported
     assert measured.difference < 1e-4
     assert (measured.slices, measured.dice) == (61, pytest.approx(measured.torch_dice, abs=1e-6))
-    assert measured.weights == 619_667
+    assert measured.weights == 620_099
     hu, _ = read_patient('071')
     ours, its = (each.segment(hu) for each in (segmenter, Segmenter.from_pretrained(out)))
     assert np.abs(ours.log_odds - its.log_odds).max() < 1e-4
@@ -65,7 +65,7 @@ def test_the_file_says_what_it_expects(exported, segmenter):
         assert machine.encode() not in content
     # Number, height and width of images are free, and so is their content.
     for shape in ((1, 192, 160), (3, 96, 80)):
-        views = np.random.default_rng(0).uniform(0, 255, (shape[0], 4, *shape[1:]))
+        views = np.random.default_rng(0).uniform(0, 255, (shape[0], 7, *shape[1:]))
         log_odds, scores = network(views.astype(np.float32))
         assert (log_odds.shape, scores.shape) == (shape, shape[:1])
 
@@ -127,5 +127,5 @@ def test_of_8_bits(tmp_path):
     out = tmp_path / 'unet.onnx'
     done = call_cranium('export', '--out', out, '--quantize')
     assert done.exit_code == 0, done.output
-    assert '619667 weights, 0.7 MB' in done.output
+    assert '620099 weights, 0.7 MB' in done.output
     assert out.stat().st_size < 1e6

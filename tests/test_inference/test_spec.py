@@ -23,9 +23,10 @@ def test_of_the_recommended_config(config):
     assert (spec.size, spec.pixel_mm, spec.neighbors, spec.shrink) == ((192, 160), 1.044, 1, 2)
     assert spec.views == (
         dict(level=40, width=120),
+        dict(level=50, width=70),
         dict(level=700, width=3200, planes='range'),
     )
-    assert (spec.thresholds, spec.score_smoothing, spec.channels) == ((-2, 1), 1, 4)
+    assert (spec.thresholds, spec.score_smoothing, spec.channels) == ((-2, 4), 1, 7)
     assert spec.slice_threshold == OperatingPoint()
     assert spec.classes == ('background', 'hemorrhage')
 
