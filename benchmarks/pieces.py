@@ -4,13 +4,10 @@
 by slices. Nothing is validated, and the last checkpoint is tested.
 """
 
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
-from cranium.engine.cross_validation import FINISHED, Fold
+from cranium.engine.cross_validation import FINISHED, Fold, load_experiment
 
 
 def experiment(path: Path, tree: Path, folder: Path, options: Sequence[str] = ()) -> Fold:
@@ -22,10 +19,7 @@ def experiment(path: Path, tree: Path, folder: Path, options: Sequence[str] = ()
         folder (Path): The work directory.
         options (Sequence[str]): Settings ``key=value``, as for mim's ``--cfg-options``.
     """
-    parser = ArgumentParser()
-    parser.add_argument('--options', nargs='*', action=DictAction)
-    config = Config.fromfile(path, import_custom_modules=False)
-    config.merge_from_dict(parser.parse_args(['--options', *options]).options)
+    config = load_experiment(path, options)
     for part in ('train', 'test'):
         config[f'{part}_dataloader'].dataset.data_root = str(tree.resolve())
     config.update(val_dataloader=None, val_cfg=None, val_evaluator=None, work_dir=str(folder))

@@ -1,5 +1,5 @@
 # The recipe of mmseg's project, scaled down for a CPU: a quarter of the channels, of the pixels and of the batch.
-# The other rates: optim_wrapper.optimizer.lr=0.001 and 0.0001; fewer steps: max_iters in all its places below.
+# The other rates: optim_wrapper.optimizer.lr=0.001 and 0.0001; fewer steps: train_cfg.max_iters and param_scheduler.0.end.
 # Train: mim train mmseg configs/fcn-unet-s5-d16-c16_unet_1xb4-0.01-20k_cranium-256x256.py
 # Test:  mim test mmseg configs/fcn-unet-s5-d16-c16_unet_1xb4-0.01-20k_cranium-256x256.py --checkpoint work_dirs/fcn-unet-s5-d16-c16_unet_1xb4-0.01-20k_cranium-256x256/iter_20000.pth
 _base_ = './fcn-unet-s5-d16_unet_1xb16-0.01-20k_cranium-512x512.py'

@@ -71,13 +71,7 @@ def fold_config(
         if '=' not in option or _DECIDED.match(option):
             msg = f'--cfg-options {option}: expected key=value, of a key that the folds do not set'
             raise CraniumError(msg)
-    parser = ArgumentParser()
-    parser.add_argument('--options', nargs='*', action=DictAction)
-    config = _load(experiment)
-    try:
-        config.merge_from_dict(parser.parse_args(['--options', *options]).options)
-    except (KeyError, TypeError, AssertionError) as error:
-        raise CraniumError(f'--cfg-options do not fit {experiment} ({error})') from error
+    config = load_experiment(experiment, options)
     for name, chosen in zip(('train_dataloader', 'test_dataloader'), patients):
         dataset = config[name].dataset or {}
         while 'dataset' in dataset:  # RepeatDataset and the like
@@ -92,6 +86,22 @@ def fold_config(
     if evaluator.get('type') != 'HemorrhageMetric' or not evaluator.get('report'):
         msg = f'{experiment}: test_evaluator writes no results; set HemorrhageMetric, report=True'
         raise CraniumError(msg)
+    return config
+
+
+def load_experiment(path: Path, options: Sequence[str]) -> Config:
+    """Read a config, with settings ``key=value`` as for mim's ``--cfg-options``.
+
+    Raises:
+        CraniumError: If a setting does not suit the config.
+    """
+    parser = ArgumentParser()
+    parser.add_argument('--options', nargs='*', action=DictAction)
+    config = _load(path)
+    try:
+        config.merge_from_dict(parser.parse_args(['--options', *options]).options)
+    except (KeyError, TypeError, AssertionError) as error:
+        raise CraniumError(f'--cfg-options do not fit {path} ({error})') from error
     return config
 
 

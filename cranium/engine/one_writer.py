@@ -10,5 +10,4 @@ from mmengine.hooks import LoggerHook
 
 def let_one_write() -> None:
     """Let only the main process log and write the figures of a test."""
-    if not hasattr(LoggerHook.after_test_epoch, '__wrapped__'):
-        LoggerHook.after_test_epoch = master_only(LoggerHook.after_test_epoch)
+    LoggerHook.after_test_epoch = master_only(LoggerHook.after_test_epoch)

@@ -150,18 +150,20 @@ def score_calibration_figures(
             name = f'calibration/{level}_{{}}{suffix}'.format
             figures[name('brier')] = cohort.mean((probability - truth) ** 2, owner, f'{level}s')
             figures[name('expected_error')] = _expected_error(
-                cohort, level, probability - truth, _bin(probability, BINS[level])
+                cohort, level, owner, probability - truth, _bin(probability, BINS[level])
             )
     return figures
 
 
 def _expected_error(
-    cohort: Cohort, level: str, gap: FloatArray, of_bin: NDArray[np.intp]
+    cohort: Cohort,
+    level: str,
+    owner: statistics.Owner,
+    gap: FloatArray,
+    of_bin: NDArray[np.intp],
 ) -> Estimate:
     """Bins are those of all patients, in every draw."""
-    owner = _cases(cohort)[level][2]
-    shape = (len(cohort.patients), BINS[level])
-    sums = np.zeros(shape)
+    sums = np.zeros((len(cohort.patients), BINS[level]))
     np.add.at(sums, (owner, of_bin), gap)
     cases = np.bincount(owner, minlength=len(cohort.patients)).astype(float)
     draws = measures.expected_calibration_error(cohort.weights @ sums, cohort.weights @ cases)

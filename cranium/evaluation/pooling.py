@@ -62,9 +62,7 @@ def pool(
         slices,
         leave_out=one.options['left_out_patients'],
         operating_point=one.used_operating_point or _chosen_on_others(slices, smoothing),
-        calibrations=calibrate_on_others(
-            cohort, {str(patient): fold for patient, (fold,) in tested.items()}
-        ),
+        calibrations=pooled_calibrations(cohort, origin),
         score_smoothing=smoothing,
         provenance=origin,
         warnings=[*notes, *_mixed(folds), *provenance.warnings(origin)],
@@ -106,16 +104,17 @@ def shipped_operating_points(pooled: Results) -> dict[str, Any]:
     return {**found, 'score_smoothing': point.score_smoothing, 'patients': len(point.patients)}
 
 
-def pooled_calibrations(results: Results) -> Calibrations:
+def pooled_calibrations(cohort: Cohort, origin: Mapping[str, Any]) -> Calibrations:
     """For each patient of pooled results the calibrations that the other folds' patients fit.
 
-    They are fitted again, to the scores in the results; {} of others.
+    Args:
+        cohort (Cohort): The patients.
+        origin (Mapping): The provenance of the results; {} is returned where they are not pooled.
     """
-    if 'folds' not in results.provenance:
+    if 'folds' not in origin:
         return {}
-    folds = results.provenance['patients']
-    fold_of = {patient: fold for fold, patients in folds.items() for patient in patients}
-    return calibrate_on_others(Cohort(results.slices, replicates=0), fold_of)
+    folds = origin['patients'].items()
+    return calibrate_on_others(cohort, {name: fold for fold, names in folds for name in names})
 
 
 def _detection(results: Results, level: str, rate: str) -> Estimate | None:

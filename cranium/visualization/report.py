@@ -171,8 +171,9 @@ def _confusion(slices: pd.DataFrame, results: Results) -> list[tuple[str, list[i
 def _calibration(results: Results) -> list[Chart]:
     """Reliability of the probabilities of slices and of patients, where there are any."""
     cohort = Cohort(results.slices, results.options['replicates'])
+    calibrations = pooled_calibrations(cohort, results.provenance)
     predicted = {
-        '': ('calibrated on other folds', probabilities(cohort, pooled_calibrations(results))),
+        '': ('calibrated on other folds', probabilities(cohort, calibrations)),
         '_uncalibrated': ('score as log-odds', probabilities(cohort)),
     }
     drawn = []

@@ -89,7 +89,7 @@ def test_thresholds_are_those_that_the_other_folds_choose():
 
 def test_probabilities_are_calibrated_on_the_other_folds(folds):
     pooled = pooling.pool(folds, replicates=0)
-    found = pooling.pooled_calibrations(pooled)
+    found = pooling.pooled_calibrations(Cohort(pooled.slices, 0), pooled.provenance)
     assert found['slice'].keys() == {p for patients in FOLDS.values() for p in patients}
     others = fit_calibrations(Cohort(fold(0, (*FOLDS[0], *FOLDS[3])).slices, 0))
     for level in LEVELS:
@@ -101,7 +101,8 @@ def test_probabilities_are_calibrated_on_the_other_folds(folds):
         for row in pooled.slices.itertuples()
     ]
     assert pooled.figures['calibration/slice_brier'].value == pytest.approx(sum(errors) / 36)
-    assert pooling.pooled_calibrations(folds[0]) == {}
+    one = folds[0]
+    assert pooling.pooled_calibrations(Cohort(one.slices, 0), one.provenance) == {}
 
 
 def test_scores_that_mean_the_contrary_are_not_calibrated():

@@ -1,7 +1,6 @@
 """The report: its figures, its parts, and how a browser shows it."""
 
 import csv
-import dataclasses
 import html
 import html.parser
 import json
@@ -17,6 +16,7 @@ from PIL import Image
 from sklearn import metrics
 
 from cranium.evaluation import masks, pooling, results, results_table
+from cranium.evaluation.cohort import Cohort
 from cranium.evaluation.estimate import format_estimate
 from cranium.evaluation.summary import OperatingPoint
 from cranium.visualization import report
@@ -282,13 +282,10 @@ def test_reliability_before_and_after_calibration(tmp_path):
     assert before.caption == 'Reliability: slices in 5 bins of 1 to 2 each.'
     assert 'score as log-odds' in before.svg and 'calibrated' not in before.svg
     folds = {f'fold_{fold}': [f'05{n}' for n in range(8) if n % 4 // 2 == fold] for fold in (0, 1)}
-    pooled = dataclasses.replace(
-        results.evaluate(rows, replicates=20), provenance=dict(folds=[0, 1], patients=folds)
-    )
-    calibrations = pooling.pooled_calibrations(pooled)
-    pooled = results.evaluate(
-        rows, calibrations=calibrations, provenance=pooled.provenance, replicates=20
-    )
+    origin = dict(folds=[0, 1], patients=folds)
+    cohort = Cohort(results.evaluate(rows, replicates=0).slices, 0)
+    calibrations = pooling.pooled_calibrations(cohort, origin)
+    pooled = results.evaluate(rows, calibrations=calibrations, provenance=origin, replicates=20)
     results.write_results(pooled, tmp_path)
     page = report.build_report(tmp_path)
     Elements(page)
