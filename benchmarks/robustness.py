@@ -113,7 +113,7 @@ def measure(
     segmenter = Segmenter.from_pretrained(checkpoint)
     refuse_trained(checkpoint, segmenter.network.training.get('training_patients', ()), patients)
     if threshold is None:
-        threshold = segmenter.network.slice_threshold.threshold
+        threshold = segmenter.network.slice_point.threshold
     outcomes = [Outcome() for _ in trials]
     for owner, patient in enumerate(patients):
         print(f'{owner + 1} of {len(patients)}: {patient.name}', file=sys.stderr)

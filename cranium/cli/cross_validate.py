@@ -37,6 +37,7 @@ from cranium.errors import CraniumError
 @click.option('--gpus', type=click.IntRange(min=1), help='Processes of a launcher, one per GPU.')
 @click.option('--gpus-per-node', type=click.IntRange(min=1), help='For slurm.  [default: all]')
 @click.option('--partition', help='For slurm.')
+@click.option('--alone', is_flag=True, help='Test each slice as if its scan had no other.')
 @click.option('--dry-run', is_flag=True, help='Only say what would be done.')
 @click.option('--pool-only', is_flag=True, help='Only pool the folds that are finished.')
 def command(
@@ -46,6 +47,7 @@ def command(
     work_dir: Path | None,
     seed: int | None,
     cfg_options: tuple[str, ...],
+    alone: bool,
     dry_run: bool,
     pool_only: bool,
     **launch: Any,
@@ -54,7 +56,8 @@ def command(
 
     The folds are those of a tree that was prepared with --split authors or --split patient. Each
     trains on all patients that it does not test, and its last checkpoint is tested. The same
-    command again skips finished folds and goes on with interrupted ones.
+    command again skips finished folds and goes on with interrupted ones; with --alone it tests the
+    networks that are there once more.
     """
     launcher = _launcher(**launch)
     if chosen and pool_only:
@@ -71,7 +74,7 @@ def command(
         if train and test:
             folder = work_dir / f'fold_{number}'
             folds[number] = Fold(
-                fold_config(config, options, data, (train, test), folder), launcher
+                fold_config(config, options, data, (train, test), folder), launcher, alone
             )
         else:
             lacking = 'test' if train else 'train on'
@@ -96,11 +99,12 @@ def command(
     notes += [f'Fold {number} is not finished.' for number in folds if number not in finished]
     name = config.stem + (f', seed {seed}' if seed else '')
     pooled = pooling.pool(finished, name=name, notes=notes)
-    results.write_results(pooled, work_dir / 'pooled')
+    pooled_dir = work_dir / ('pooled-alone' if alone else 'pooled')
+    results.write_results(pooled, pooled_dir)
     click.echo(format_table(pooled.figures))
     for warning in pooled.warnings:
         click.echo(f'Note: {warning}')
-    click.echo(f'{len(finished)} folds pooled; all figures are in {work_dir / "pooled"}')
+    click.echo(f'{len(finished)} folds pooled; all figures are in {pooled_dir}')
 
 
 def _launcher(

@@ -25,9 +25,19 @@ def command(checkpoint: Path, out: Path, cross_validation: Path | None) -> None:
     points = None
     if cross_validation:
         from cranium.evaluation.pooling import shipped_operating_points
-        from cranium.evaluation.results import find_results, read_results
+        from cranium.evaluation.results import SUMMARY, find_results, read_results
 
-        points = shipped_operating_points(read_results(find_results(cross_validation)))
+        pooled = find_results(cross_validation)
+        alone = pooled.with_name(f'{pooled.name}-alone')
+        has_alone = (alone / SUMMARY).is_file()
+        points = shipped_operating_points(
+            read_results(pooled), read_results(alone) if has_alone else None
+        )
+        if not has_alone:
+            click.echo(
+                'Note: lone slices get the threshold of slices in a scan; '
+                '`cranium cross-validate --alone` measures one for them'
+            )
     count = publish_checkpoint(checkpoint, out, points)
     content = out.read_bytes()
     click.echo(f'{out}: {count} weights, {len(content) / 1e6:.1f} MB')

@@ -43,11 +43,14 @@ class LoadScan(BaseTransform):
         cache_slices (int): Slices that each process keeps in memory, the last ones that were used:
             0.4 MB each for slices of 650x650 that are shrunk by 2. A few dozen let a test read
             each slice of a scan once; as many as there are slices let a training. Defaults to 64.
+        alone (bool): Take each slice for one of which nothing is known but its pixel size, as that
+            of a scan of one slice. Defaults to False.
     """
 
     neighbors: int = 1
     shrink: int = 2
     cache_slices: int = 64
+    alone: bool = False
     _slices: dict[tuple[str, int], ShrunkSlice] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -65,6 +68,9 @@ class LoadScan(BaseTransform):
             results = {**find_record(path), **results}
             for kept in (self._slices, self._angles):
                 kept.pop((path, factor), None)  # the file may be another by now
+        if self.alone:
+            for known in ('scan', 'head_center', 'head_angle'):
+                results.pop(known, None)
         stack, scan = self._load_stack(results, factor)
         this = stack[self.neighbors]
         results['img'] = stack_planes(stack)

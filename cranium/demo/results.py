@@ -30,19 +30,18 @@ _LABELS = {
 _VOXEL = np.dtype([('hu', '<i2'), ('mask', 'u1'), ('probability', 'u1')])
 
 
-def show(found: Segmentation, folder: Path, network: NetworkSpec) -> dict[str, Any]:
+def show(found: Segmentation, folder: Path) -> dict[str, Any]:
     """Write what the page draws, so that nothing of a scan stays in memory.
 
     Args:
         found (Segmentation): Of the scan.
         folder (Path): For its files.
-        network (NetworkSpec): That found it.
 
     Returns:
         dict: What the page says of it, fit for JSON.
     """
     _write_slices(found, folder / _SLICES)
-    return _figures(found) | {'threshold': network.scan_threshold.threshold, 'files': []}
+    return _figures(found) | {'threshold': found.threshold, 'files': []}
 
 
 def save(found: Segmentation, folder: Path, network: NetworkSpec) -> Iterator[dict[str, Any]]:

@@ -144,7 +144,7 @@ class Worker:
         entry.state = SEGMENTING
         found = self.segment(scan, progress)
         progress()
-        findings = entry.findings = results.show(found, entry.folder, self.network)
+        findings = entry.findings = results.show(found, entry.folder)
         entry.state = WRITING
         for file in results.save(found, entry.folder, self.network):
             if 'remark' in file:

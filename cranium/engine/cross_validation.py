@@ -106,12 +106,23 @@ def load_experiment(path: Path, options: Sequence[str]) -> Config:
 
 
 class Fold:
-    """The training and the test of a fold, with the options of mim that start several processes."""
+    """The training and the test of a fold.
 
-    def __init__(self, config: Config, launcher: Sequence[str] = ()) -> None:
+    Args:
+        config (Config): Of the fold, see :func:`fold_config`.
+        launcher (Sequence[str]): Options of mim that start several processes. Defaults to none.
+        alone (bool): Test each slice as if it was the only one of its scan. Defaults to False.
+
+    Raises:
+        CraniumError: The network does not see slices in their scan, so there is no such test.
+    """
+
+    def __init__(self, config: Config, launcher: Sequence[str] = (), alone: bool = False) -> None:
         self.config, self.launcher = config, launcher
-        self.folder = Path(config.work_dir)  # of the training; the test writes into `test` below
-        self.results = self.folder / 'test' / 'evaluation'
+        self.test_options = _alone(config) if alone else ()
+        self.folder = Path(config.work_dir)  # of the training; the test writes into a folder below
+        self.tested = self.folder / ('test-alone' if alone else 'test')
+        self.results = self.tested / 'evaluation'
         # `fold_1.py` beside `fold_1`: anybody can run the fold again by it.
         self.config_file = self.folder.with_suffix('.py')
         end = config.train_cfg
@@ -160,8 +171,10 @@ class Fold:
         train = ['mim', 'train', *call, str(self.folder)]
         if state == INTERRUPTED:
             train += ['--resume', '--cfg-options', f'load_from={self.last_checkpoint}']
-        test = ['mim', 'test', *call, str(self.folder / 'test')]
+        test = ['mim', 'test', *call, str(self.tested)]
         test += ['--checkpoint', str(self.final_checkpoint)]
+        if self.test_options:
+            test += ['--cfg-options', *self.test_options]
         return {FINISHED: [], TRAINED: [test]}.get(state, [train, test])
 
     def run(self) -> None:
@@ -224,6 +237,16 @@ def run_logged(command: Sequence[str], log: Path) -> int:
                     os.killpg(child.pid, number)
                     child.communicate(timeout=_PATIENCE)  # until none of them can write any more
             raise
+
+
+def _alone(config: Config) -> tuple[str, ...]:
+    """Options by which a test takes each slice for a lone one, whose score nothing can smooth."""
+    types = [step['type'] for step in config.test_dataloader.dataset.get('pipeline', ())]
+    if 'LoadScan' not in types:
+        msg = '--alone is for networks that see slices in their scan'
+        raise CraniumError(f'{msg}; the test pipeline has no LoadScan, so leave it out')
+    place = f'test_dataloader.dataset.pipeline.{types.index("LoadScan")}.alone'
+    return f'{place}=True', 'test_evaluator.score_smoothing=0'
 
 
 def _load(file: Path) -> Config:

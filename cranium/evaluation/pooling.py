@@ -70,23 +70,40 @@ def pool(
     )
 
 
-def shipped_operating_points(pooled: Results) -> dict[str, Any]:
+def shipped_operating_points(pooled: Results, alone: Results | None = None) -> dict[str, Any]:
     """What a checkpoint tells of its scores: from which on, and how probably, they mean hemorrhage.
 
     Args:
         pooled (Results): Of the whole cross-validation, see :func:`pool`.
+        alone (Results, optional): Likewise, each slice tested as if its scan had no other.
 
     Returns:
-        dict: For ``slice`` and ``patient`` the ``threshold`` (log-odds), chosen on all patients,
-        with ``sensitivity`` and ``specificity``, measured at thresholds that the tested patients
-        did not choose, and the ``calibration`` that fits all patients, where there is one;
-        ``score_smoothing``; and ``patients``, how many.
+        dict: For ``slice``, ``patient`` and, where it was measured, ``lone_slice`` the
+        ``threshold`` (log-odds), chosen on all patients, with ``sensitivity`` and ``specificity``,
+        measured at thresholds that the tested patients did not choose, and the ``calibration`` that
+        fits all patients, where there is one; ``score_smoothing``; and ``patients``, how many.
 
     Raises:
         CraniumError: The results are not those of a cross-validation with scores.
     """
+    point = pooled.operating_point
+    found = {
+        **_operating_points(pooled),
+        'score_smoothing': point.score_smoothing,
+        'patients': len(point.patients),
+    }
+    if alone is None:
+        return found
+    if alone.operating_point.patients != point.patients:
+        msg = 'lone slices were tested of other patients than scans'
+        raise CraniumError(f'{msg}; run cranium cross-validate --alone on all folds again')
+    return {**found, 'lone_slice': _operating_points(alone)['slice']}
+
+
+def _operating_points(pooled: Results) -> dict[str, dict[str, Any]]:
+    """For ``slice`` and ``patient``; see :func:`shipped_operating_points`."""
     point, rates = pooled.operating_point, ('sensitivity', 'specificity')
-    found: dict[str, Any] = {
+    found: dict[str, dict[str, Any]] = {
         level: {
             'threshold': getattr(point, level),
             **{rate: figure.value for rate in rates if (figure := _detection(pooled, level, rate))},
@@ -101,7 +118,7 @@ def shipped_operating_points(pooled: Results) -> dict[str, Any]:
         )
     for level, fit in fit_calibrations(Cohort(pooled.slices, replicates=0)).items():
         found[level]['calibration'] = asdict(fit)
-    return {**found, 'score_smoothing': point.score_smoothing, 'patients': len(point.patients)}
+    return found
 
 
 def pooled_calibrations(cohort: Cohort, origin: Mapping[str, Any]) -> Calibrations:

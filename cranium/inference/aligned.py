@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from cranium.errors import CraniumError
 from cranium.head import head_to_slice_affine, make_warp, warp_hu, whole_to_shrunk_affine
-from cranium.inference.findings import describe_slices, find_lesions, probability_at, volume_ml
+from cranium.inference.findings import describe_slices, find_lesions, volume_ml
 from cranium.inference.grid import Box, hysteresis, map_back, reach, union
 from cranium.inference.layers import Layers, plan_layers
 from cranium.inference.segmentation import Segmentation
 from cranium.inference.sizes import isotropic_affine, pixel_size
-from cranium.inference.spec import NetworkSpec
+from cranium.inference.spec import NetworkSpec, OperatingPoint
 from cranium.scans.scan import Scan
 from cranium.slices import SLICE_MM
 from cranium.views import ShrunkSlice, scan_angle, show_views, stack_planes
@@ -107,20 +107,19 @@ class AlignedScan:
         masks = self._masks()
         smoothed = self.layers.smooth(np.array(self.scores), self.spec.score_smoothing)
         scores = self.layers.to_slices(smoothed)
-        spec = self.spec
+        of_slices, of_scan = self.spec.points(len(self.layers))
+        score = float(scores.max())
         return Segmentation(
             scan=self.scan,
             masks=masks,
             pixels=self._log_odds,
-            score=float(scores.max()),
-            hemorrhage=bool(scores.max() >= spec.scan_threshold.threshold),
+            score=score,
+            threshold=of_scan.threshold,
             volume_ml=volume_ml(self.scan, masks),
-            slices=describe_slices(
-                self.scan, masks, scores, spec.slice_threshold.threshold, spec.slice_calibration
-            ),
+            slices=describe_slices(self.scan, masks, scores, of_slices),
             lesions=find_lesions(self.scan, masks),
-            remarks=(*self.scan.remarks, *self.remarks, *_threshold_remarks(spec)),
-            hemorrhage_probability=probability_at(scores.max(), spec.scan_calibration),
+            remarks=(*self.scan.remarks, *self.remarks, *_threshold_remarks(of_scan)),
+            hemorrhage_probability=of_scan.probability(score),
         )
 
     def _masks(self) -> NDArray[np.uint8]:
@@ -174,7 +173,7 @@ class _Mapped:
         return self._kept[key]
 
 
-def _threshold_remarks(spec: NetworkSpec) -> list[str]:
-    if spec.scan_threshold.source or spec.slice_threshold.source:
+def _threshold_remarks(point: OperatingPoint) -> list[str]:
+    if point.source:
         return []
     return ['The threshold of yes and no was not chosen on other patients: it is a score of 0.']

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cranium.evaluation.platt import Calibration
 from cranium.inference.segmentation import Lesion, SliceFinding
+from cranium.inference.spec import OperatingPoint
 from cranium.scans.scan import Geometry, Scan
 
 
@@ -30,8 +30,7 @@ def describe_slices(
     scan: Scan,
     masks: NDArray[np.uint8],
     scores: NDArray[np.float64],
-    threshold: float,
-    calibration: Calibration | None = None,
+    point: OperatingPoint,
 ) -> tuple[SliceFinding, ...]:
     """Say what was found in each slice.
 
@@ -39,8 +38,7 @@ def describe_slices(
         scan (Scan): The scan.
         masks (ndarray): (N, H, W), 0 or 1.
         scores (ndarray): (N,), log-odds.
-        threshold (float): That a score of hemorrhage reaches.
-        calibration (Calibration, optional): Of scores of slices. Defaults to None: not known.
+        point (OperatingPoint): What the scores mean.
     """
     area = pixel_area_mm2(scan)
     positions = None if scan.geometry is None else scan.geometry.positions_mm
@@ -50,18 +48,13 @@ def describe_slices(
             file=file,
             position_mm=None if positions is None else float(positions[index]),
             score=float(score),
-            hemorrhage=bool(score >= threshold),
+            hemorrhage=bool(score >= point.threshold),
             pixels=(pixels := _count(mask)),
             area_mm2=None if area is None else pixels * area,
-            hemorrhage_probability=probability_at(score, calibration),
+            hemorrhage_probability=point.probability(float(score)),
         )
         for index, (file, mask, score) in enumerate(zip(slice_files(scan), masks, scores))
     )
-
-
-def probability_at(score: float, calibration: Calibration | None) -> float | None:
-    """The probability of hemorrhage that a score stands for; None where that is not known."""
-    return None if calibration is None else float(calibration.probability(score))
 
 
 def slice_files(scan: Scan) -> list[str]:

@@ -306,7 +306,7 @@ class _Run:
             'kind': found.kind,
             'digest': pending.digest,
             'settings': self._settings(found.kind),
-            'threshold': round(self.segmenter.network.scan_threshold.threshold, 4),
+            'threshold': round(result.threshold, 4),
             'formats': sorted({*before.get('formats', ()), *pending.formats}.difference(refused)),
             'refused': {**before.get('refused', {}), **refused},
         }

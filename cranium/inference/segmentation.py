@@ -68,7 +68,7 @@ class Segmentation:
         masks (ndarray): (N, H, W), uint8, 0 or 1, on the slices of ``scan.hu``.
         pixels (ndarray | Callable): ``log_odds``, or what makes it once it is asked for.
         score (float): Log-odds of hemorrhage in the scan.
-        hemorrhage (bool): Whether the score reaches the threshold of the network.
+        threshold (float): Of the score, from which on it means hemorrhage.
         volume_ml (float, optional): None where the geometry is not known.
         slices (tuple[SliceFinding, ...]): One for each slice.
         lesions (tuple[Lesion, ...]): The largest first.
@@ -81,12 +81,17 @@ class Segmentation:
     masks: NDArray[np.uint8]
     pixels: NDArray[np.float32] | Callable[[], NDArray[np.float32]]
     score: float
-    hemorrhage: bool
+    threshold: float
     volume_ml: float | None
     slices: tuple[SliceFinding, ...]
     lesions: tuple[Lesion, ...]
     remarks: tuple[str, ...] = ()
     hemorrhage_probability: float | None = None
+
+    @property
+    def hemorrhage(self) -> bool:
+        """Whether the score reaches the threshold."""
+        return self.score >= self.threshold
 
     @cached_property
     def log_odds(self) -> NDArray[np.float32]:

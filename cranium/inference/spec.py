@@ -12,19 +12,26 @@ from cranium.views import check_views
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold of the score, chosen on patients whom the network was not trained on.
+    """What scores mean, learned from patients whom the network was not trained on.
 
     Args:
         threshold (float): Log-odds; hemorrhage is what reaches it.
         sensitivity (float, optional): There. Defaults to None: not measured.
         specificity (float, optional): There. Defaults to None: not measured.
         source (str): On whom it was chosen. Defaults to '': on nobody.
+        calibration (Calibration, optional): What makes a probability of a score. Defaults to None:
+            not known.
     """
 
     threshold: float = 0.0
     sensitivity: float | None = None
     specificity: float | None = None
     source: str = ''
+    calibration: Calibration | None = None
+
+    def probability(self, score: float) -> float | None:
+        """The probability of hemorrhage that a score stands for; None where it is not known."""
+        return None if self.calibration is None else float(self.calibration.probability(score))
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,10 @@ class NetworkSpec:
         thresholds (tuple): Of the hysteresis, see ``AlignedEncoderDecoder``. Defaults to (0, 0).
         score_smoothing (float): Standard deviation, in slices of 5 mm, of the Gaussian by which
             scores are smoothed along a scan. Defaults to 0.
-        slice_threshold (OperatingPoint): Of the score of a slice. Defaults to 0.
-        scan_threshold (OperatingPoint): Of the score of a scan. Defaults to 0.
-        slice_calibration (Calibration, optional): What makes a probability of the score of a slice.
-            Defaults to None: that is not known.
-        scan_calibration (Calibration, optional): Of the score of a scan, likewise.
+        slice_point (OperatingPoint): For the score of a slice. Defaults to a threshold of 0.
+        scan_point (OperatingPoint): For that of a scan, the highest of its slices. Likewise.
+        lone_point (OperatingPoint, optional): For that of a slice whose scan has no other, which
+            nothing smooths. Defaults to None: as that of any slice.
         classes (tuple): Names of the classes. Defaults to background and hemorrhage.
         name (str): Of the config. Defaults to ''.
         version (str): Of the package that trained it. Defaults to ''.
@@ -61,10 +67,9 @@ class NetworkSpec:
     views: tuple[Mapping[str, Any], ...]
     thresholds: tuple[float, float] = (0.0, 0.0)
     score_smoothing: float = 0.0
-    slice_threshold: OperatingPoint = OperatingPoint()
-    scan_threshold: OperatingPoint = OperatingPoint()
-    slice_calibration: Calibration | None = None
-    scan_calibration: Calibration | None = None
+    slice_point: OperatingPoint = OperatingPoint()
+    scan_point: OperatingPoint = OperatingPoint()
+    lone_point: OperatingPoint | None = None
     classes: tuple[str, ...] = ('background', 'hemorrhage')
     name: str = ''
     version: str = ''
@@ -78,6 +83,11 @@ class NetworkSpec:
         """How many channels the network's input has."""
         planes = {'stack': 2 * self.neighbors + 1}
         return sum(planes.get(view.get('planes', 'stack'), 1) for view in self.views)
+
+    def points(self, layers: int) -> tuple[OperatingPoint, OperatingPoint]:
+        """What the scores of slices and of the scan mean where it has so many layers."""
+        lone = self.lone_point or self.slice_point
+        return (lone, lone) if layers == 1 else (self.slice_point, self.scan_point)
 
     def named(self, name: str) -> 'NetworkSpec':
         """Return the same by another name."""
@@ -102,10 +112,10 @@ class NetworkSpec:
             found = json.loads(text)
             for key in ('size', 'views', 'thresholds', 'classes'):
                 found[key] = tuple(found[key])
-            for key in ('slice_threshold', 'scan_threshold'):
-                found[key] = OperatingPoint(**found[key])
-            for key in ('slice_calibration', 'scan_calibration'):
-                found[key] = Calibration(**found[key]) if found.get(key) else None
+            for key in ('slice_point', 'scan_point', 'lone_point'):
+                if point := found[key]:
+                    fit = point['calibration'] and Calibration(**point['calibration'])
+                    found[key] = OperatingPoint(**{**point, 'calibration': fit})
             known = {each.name for each in fields(cls)}
             return cls(**{key: value for key, value in found.items() if key in known})
         except (ValueError, TypeError, KeyError) as error:
@@ -141,10 +151,9 @@ class NetworkSpec:
             views=tuple(dict(view) for view in steps['WindowCT']['views']),
             thresholds=(float(low), float(high)),
             score_smoothing=float(points.get('score_smoothing', smoothing)),
-            slice_threshold=_operating_point(points, 'slice'),
-            scan_threshold=_operating_point(points, 'patient'),
-            slice_calibration=_calibration(points, 'slice'),
-            scan_calibration=_calibration(points, 'patient'),
+            slice_point=_operating_point(points, 'slice') or OperatingPoint(),
+            scan_point=_operating_point(points, 'patient') or OperatingPoint(),
+            lone_point=_operating_point(points, 'lone_slice'),
             classes=tuple(classes),
             version=record.get('version', ''),
             training={
@@ -154,18 +163,16 @@ class NetworkSpec:
         )
 
 
-def _operating_point(points: Mapping[str, Any], level: str) -> OperatingPoint:
+def _operating_point(points: Mapping[str, Any], level: str) -> OperatingPoint | None:
     """See ``cranium.evaluation.pooling.shipped_operating_points``."""
     if level not in points:
-        return OperatingPoint()
+        return None
+    found = points[level]
+    fit = found.get('calibration')
     return OperatingPoint(
-        threshold=float(points[level]['threshold']),
-        sensitivity=points[level].get('sensitivity'),
-        specificity=points[level].get('specificity'),
+        threshold=float(found['threshold']),
+        sensitivity=found.get('sensitivity'),
+        specificity=found.get('specificity'),
         source=f'cross-validation of {points["patients"]} patients',
+        calibration=fit and Calibration(float(fit['slope']), float(fit['offset'])),
     )
-
-
-def _calibration(points: Mapping[str, Any], level: str) -> Calibration | None:
-    found = points.get(level, {}).get('calibration')
-    return None if found is None else Calibration(float(found['slope']), float(found['offset']))

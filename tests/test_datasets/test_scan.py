@@ -137,6 +137,17 @@ def test_a_path_alone_finds_the_slices_beside_it(scan, tmp_path):
     assert corners(LoadScan()(dict(img_path=file))) == [20, 20, 20, 20]
 
 
+def test_slices_that_are_tested_alone(scan):
+    """What is known of the scan, as the pose of its head, is not what a lone slice tells."""
+    known = dict(pixel_mm=0.5, head_angle=3.0, head_center=(1.0, 2.0))
+    found = LoadScan(alone=True)(sample(scan, 2, **known))
+    alone = LoadScan()(dict(img=decode_hu(read_pixels(scan[2].image)), pixel_mm=0.5))
+    assert corners(found) == [20, 20, 20, 20]
+    assert np.array_equal(found['img'], alone['img'])
+    for key in ('pixel_mm', 'img_pixel_mm', 'head_angle', 'head_center', 'ori_shape'):
+        assert found[key] == alone[key]
+
+
 def test_a_path_alone_is_read_each_time(tmp_path):
     """Somebody writes slice after slice to one file."""
     transform, path = LoadScan(shrink=1), tmp_path / 'slice.png'

@@ -15,7 +15,7 @@ NETWORK = NetworkSpec(
     1,
     4,
     ({'level': 40, 'width': 80, 'planes': 'stack'},),
-    scan_threshold=OperatingPoint(0.5),
+    scan_point=OperatingPoint(0.5),
     name='a stand-in',
 )
 LOW, HIGH = 55, 95  # HU
@@ -52,9 +52,9 @@ def segment_scan(scan: Scan, progress: Callable[[int], None]) -> Segmentation:
         number = len(lesions) + 1
         lesions.append(Lesion(number, int(sizes[label]), volume, box, centre, None))
     volume = None if voxel_ml is None else float(masks.sum() * voxel_ml)
-    found = bool(masks.any())
     remarks = (*scan.remarks, 'made by a stand-in for the network')
-    score = 2.0 if found else -2.0
+    score = 2.0 if masks.any() else -2.0
+    threshold, lesions = NETWORK.scan_point.threshold, tuple(lesions)
     return Segmentation(
-        scan, masks, log_odds, score, found, volume, slices, tuple(lesions), remarks, 0.875
+        scan, masks, log_odds, score, threshold, volume, slices, lesions, remarks, 0.875
     )

@@ -41,6 +41,7 @@ val_evaluator = dict(type='HemorrhageMetric')
 test_evaluator = dict(type='HemorrhageMetric', report=True)
 strides = (1, 2)
 """
+PIPELINE = "test_dataloader['dataset']['pipeline'] = [dict(type=name) for name in {}]\n"
 
 
 def write_folds(tree, protocol='patient', folds=(('049', '050'), ('051',), ('052',)), gone=()):
@@ -72,12 +73,10 @@ def experiment(tmp_path):
 def make(experiment, tree, tmp_path):
     """Make a fold, as each call of the command does."""
 
-    def make(
-        *options, data=tree, patients=(['051', '052'], ['049']), work='work', launcher=()
-    ) -> Fold:
+    def make(*options, data=tree, patients=(['051', '052'], ['049']), work='work', **how) -> Fold:
         folder = tmp_path / work / 'fold_2'
         settings = ('train_cfg.max_iters=6', *options)
-        return Fold(fold_config(experiment, settings, data, patients, folder), launcher)
+        return Fold(fold_config(experiment, settings, data, patients, folder), **how)
 
     return make
 
@@ -194,6 +193,27 @@ def test_what_is_left_to_do(make, tmp_path):
     # Checkpoints may be removed to save space.
     (folder / 'iter_6.pth').unlink()
     assert left() == (FINISHED, [])
+
+
+def test_slices_are_tested_alone_beside_the_test_in_their_scans(make, experiment):
+    experiment.write_text(CONFIG + PIPELINE.format(['Other', 'LoadScan']))
+    save_results(make())
+    alone = make(alone=True)
+    assert alone.state() == TRAINED and make().state() == FINISHED
+    (test,) = alone.commands(TRAINED)
+    assert test[test.index('--work-dir') + 1] == f'{alone.folder}/test-alone'
+    options = ['test_dataloader.dataset.pipeline.1.alone=True', 'test_evaluator.score_smoothing=0']
+    assert test[-3:] == ['--cfg-options', *options]
+    alone.results.mkdir(parents=True)
+    (alone.results / 'summary.json').write_text('{}')
+    assert alone.state() == FINISHED
+
+
+@pytest.mark.parametrize('pipeline', ['', PIPELINE.format(['LoadImageFromFile'])])
+def test_a_network_that_sees_no_scan_is_not_tested_alone(make, experiment, pipeline):
+    experiment.write_text(CONFIG + pipeline)
+    with pytest.raises(CraniumError, match=r'--alone is for .* no LoadScan, so leave it out'):
+        make(alone=True)
 
 
 def test_the_end_of_a_schedule_in_epochs(make):

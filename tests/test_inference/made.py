@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cranium.inference.findings import describe_slices, find_lesions, probability_at, volume_ml
+from cranium.inference.findings import describe_slices, find_lesions, volume_ml
 from cranium.inference.segmentation import Segmentation
-from cranium.inference.spec import NetworkSpec
+from cranium.inference.spec import NetworkSpec, OperatingPoint
 from cranium.scans.scan import Geometry, Scan
 
 
@@ -29,17 +29,18 @@ def found_in(scan, calibration=None):
     masks = ((scan.hu > 50) & (scan.hu < 100)).astype(np.uint8)
     log_odds = np.where(masks, 3, -3).astype(np.float32)
     scores = log_odds.max(axis=(1, 2)).astype(float)
+    point = OperatingPoint(calibration=calibration)
     return Segmentation(
         scan,
         masks,
         log_odds,
         float(scores.max()),
-        bool(scores.max() >= 0),
+        point.threshold,
         volume_ml(scan, masks),
-        describe_slices(scan, masks, scores, 0.0, calibration),
+        describe_slices(scan, masks, scores, point),
         find_lesions(scan, masks),
         scan.remarks,
-        probability_at(scores.max(), calibration),
+        point.probability(scores.max()),
     )
 
 

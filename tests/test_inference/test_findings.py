@@ -11,6 +11,7 @@ from cranium.inference.findings import (
     slice_files,
     volume_ml,
 )
+from cranium.inference.spec import OperatingPoint
 from cranium.scans.scan import Geometry, Orientation, Scan
 
 # Gantry tilt: slices at 0, 4 and 11 mm along the normal, sheared against each other.
@@ -45,7 +46,7 @@ def test_without_geometry_nothing_is_guessed():
     assert pixel_area_mm2(lone) is None
     (lesion,) = find_lesions(lone, found)
     assert (lesion.volume_ml, lesion.centroid_mm, lesion.pixels) == (None, None, 1)
-    (first, *_) = describe_slices(lone, found, np.zeros(3), 0.0)
+    (first, *_) = describe_slices(lone, found, np.zeros(3), OperatingPoint())
     assert (first.area_mm2, first.position_mm, first.pixels) == (None, None, 1)
     assert pixel_area_mm2(replace(lone, pixel_mm=0.5)) == 0.25
 
@@ -56,7 +57,9 @@ def test_a_lone_slice_has_an_area_and_no_volume():
     found = masks((0, 1, 1))[:1]
     assert volume_ml(lone, found) is None
     assert find_lesions(lone, found)[0].volume_ml is None
-    assert describe_slices(lone, found, np.zeros(1), 0.0)[0].area_mm2 == pytest.approx(0.2)
+    assert describe_slices(lone, found, np.zeros(1), OperatingPoint())[0].area_mm2 == pytest.approx(
+        0.2
+    )
 
 
 def test_what_touches_at_a_corner_over_slices_is_one_lesion():
@@ -79,7 +82,7 @@ def test_the_largest_lesion_in_ml_comes_first():
 
 
 def test_slices_reach_their_threshold():
-    found = describe_slices(scan(), masks(), np.array([1.0, 2, 3]), 2.0)
+    found = describe_slices(scan(), masks(), np.array([1.0, 2, 3]), OperatingPoint(2.0))
     assert [each.hemorrhage for each in found] == [False, True, True]
     assert [each.number for each in found] == [1, 2, 3]
     assert [each.position_mm for each in found] == pytest.approx([0, 4, 11])
@@ -87,11 +90,13 @@ def test_slices_reach_their_threshold():
 
 def test_slices_have_a_probability_where_the_network_is_calibrated():
     scores = np.array([1.0, 2, 3])
-    found = describe_slices(scan(), masks(), scores, 2.0, Calibration(2.0, -4.0))
+    found = describe_slices(
+        scan(), masks(), scores, OperatingPoint(calibration=Calibration(2.0, -4.0))
+    )
     # Log-odds of -2, 0 and 2.
     expected = [1 / (1 + np.exp(2)), 0.5, 1 / (1 + np.exp(-2))]
     assert [each.hemorrhage_probability for each in found] == pytest.approx(expected)
-    unknown = describe_slices(scan(), masks(), scores, 2.0)
+    unknown = describe_slices(scan(), masks(), scores, OperatingPoint(2.0))
     assert [each.hemorrhage_probability for each in unknown] == [None] * 3
 
 

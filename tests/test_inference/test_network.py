@@ -57,16 +57,20 @@ def test_a_checkpoint_of_another_architecture_says_which_keys_differ(tmp_path, w
 def test_what_was_published_of_a_cross_validation_is_what_is_predicted(tmp_path, read_patient):
     points = {
         level: dict(threshold=1.5, calibration=dict(slope=slope, offset=-4.0))
-        for level, slope in (('slice', 1.25), ('patient', 0.5))
+        for level, slope in (('slice', 1.25), ('patient', 0.5), ('lone_slice', 2.0))
     }
     out = tmp_path / f'{PRETRAINED}.pth'
     publish_checkpoint(WEIGHTS, out, {**points, 'score_smoothing': 1.0, 'patients': 66})
-    found = Segmenter.from_pretrained(out, device='cpu').segment(read_patient('071')[0])
+    segmenter, (hu, _) = Segmenter.from_pretrained(out, device='cpu'), read_patient('071')
+    found = segmenter.segment(hu)
     log_odds = np.array([1.25 * each.score - 4 for each in found.slices])
     expected = 1 / (1 + np.exp(-log_odds))
     assert [each.hemorrhage_probability for each in found.slices] == pytest.approx(expected)
     assert found.hemorrhage_probability == pytest.approx(1 / (1 + np.exp(4 - found.score / 2)))
     assert expected.max() - expected.min() > 0.1
+    lone = segmenter.segment(hu[2:3])
+    alone = pytest.approx(1 / (1 + np.exp(4 - 2 * lone.score)))
+    assert lone.hemorrhage_probability == lone.slices[0].hemorrhage_probability == alone
 
 
 class Code:

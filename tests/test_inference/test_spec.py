@@ -27,22 +27,22 @@ def test_of_the_recommended_config(config):
         dict(level=700, width=3200, planes='range'),
     )
     assert (spec.thresholds, spec.score_smoothing, spec.channels) == ((-2, 4), 1, 7)
-    assert spec.slice_threshold == OperatingPoint()
+    assert spec.slice_point == spec.scan_point == OperatingPoint()
+    assert spec.lone_point is None
     assert spec.classes == ('background', 'hemorrhage')
 
 
 def test_what_the_checkpoint_tells(config):
     point = dict(threshold=1.5, sensitivity=0.9, specificity=0.8)
     of_scans = dict(point, threshold=2.5, calibration=dict(slope=0.8, offset=-3.5))
-    points = dict(slice=point, patient=of_scans, score_smoothing=0.5, patients=66)
+    points = dict(slice=point, patient=of_scans, lone_slice=point, score_smoothing=0.5, patients=66)
     record = dict(version='0.2.0', training_patients=['049'], operating_points=points)
     meta = dict(iter=8000, dataset_meta=dict(classes=['no', 'yes']), cranium=record)
     spec = NetworkSpec.from_config(config, meta)
     origin = 'cross-validation of 66 patients'
-    assert spec.slice_threshold == OperatingPoint(1.5, 0.9, 0.8, origin)
-    assert spec.scan_threshold == OperatingPoint(2.5, 0.9, 0.8, origin)
-    assert spec.slice_calibration is None  # as checkpoints before there was one
-    assert spec.scan_calibration == Calibration(0.8, -3.5)
+    # Without a calibration, as checkpoints before there was one.
+    assert spec.slice_point == spec.lone_point == OperatingPoint(1.5, 0.9, 0.8, origin)
+    assert spec.scan_point == OperatingPoint(2.5, 0.9, 0.8, origin, Calibration(0.8, -3.5))
     assert spec.score_smoothing == 0.5  # of the scores that the thresholds are for
     assert (spec.classes, spec.version) == (('no', 'yes'), '0.2.0')
     expected = dict(iter=8000, version='0.2.0', training_patients=['049'])
@@ -52,18 +52,20 @@ def test_what_the_checkpoint_tells(config):
 def test_json_round_trip():
     spec = replace(
         SPEC,
-        slice_threshold=OperatingPoint(1.5, 0.9, None, 'others'),
-        slice_calibration=Calibration(1.1, -4.0),
-        scan_calibration=Calibration(0.8, -3.5),
+        slice_point=OperatingPoint(1.5, 0.9, None, 'others'),
+        lone_point=OperatingPoint(2.5, calibration=Calibration(1.1, -4.0)),
         name='unet',
     )
     assert NetworkSpec.from_json(spec.to_json(), 'a.onnx') == spec
 
 
-def test_an_older_file_knows_no_calibration():
-    older = json.loads(SPEC.to_json())
-    del older['slice_calibration'], older['scan_calibration']
-    assert NetworkSpec.from_json(json.dumps(older), 'a.onnx') == SPEC
+def test_what_scores_mean_in_a_scan_and_alone():
+    of_slices, of_scans, alone = (OperatingPoint(value) for value in (1.0, 2.0, 3.0))
+    spec = replace(SPEC, slice_point=of_slices, scan_point=of_scans)
+    assert spec.points(2) == (of_slices, of_scans)
+    assert spec.points(1) == (of_slices, of_slices)  # never that of the highest of many
+    assert replace(spec, lone_point=alone).points(1) == (alone, alone)
+    assert replace(spec, lone_point=alone).points(2) == (of_slices, of_scans)
 
 
 def test_a_newer_version_may_say_more():

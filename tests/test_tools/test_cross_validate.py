@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +16,7 @@ from cranium.engine import cross_validation
 from cranium.errors import CraniumError
 from cranium.evaluation import results
 from tests.conftest import TINY_UNET, run_command
-from tests.test_engine.test_cross_validation import CONFIG, write_folds
+from tests.test_engine.test_cross_validation import CONFIG, PIPELINE, write_folds
 from tests.test_evaluation.slices import record
 
 from .commands import TOOLS
@@ -59,7 +60,8 @@ def arguments(tmp_path, monkeypatch):
             'config': '',
         }
         found = results.evaluate([record(patient, 1, 4, 2, 2)], provenance=about, replicates=0)
-        results.write_results(found, folder / 'test/evaluation')
+        place = arguments[arguments.index('--work-dir') + 1]
+        results.write_results(found, Path(place, 'evaluation'))
         return 0
 
     monkeypatch.setattr(cross_validation, 'run_logged', mim)
@@ -99,6 +101,17 @@ def test_a_dry_run_says_what_is_left(arguments):
     said = call(*arguments, '--dry-run', '--cfg-options', 'a=1', 'b=2')
     assert 'fold 0: new\n  mim train mmseg' in said and '\n  mim test mmseg' in said
     assert not arguments[-1].exists()
+
+
+def test_slices_alone_are_pooled_beside_the_scans(arguments):
+    with open(arguments[0], 'a') as config:
+        config.write(PIPELINE.format(['LoadScan']))
+    call(*arguments)
+    said = call(*arguments, '--alone')
+    assert 'fold 0: trained\nfold 2: trained\n' in said and 'pooled-alone' in said
+    assert log_of(arguments, 0) == ['train', 'test', 'test']
+    for place in ('pooled', 'pooled-alone'):
+        assert len(results.read_results(arguments[-1] / place).slices) == 2
 
 
 def test_nothing_to_pool(arguments):
