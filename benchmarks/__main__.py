@@ -190,7 +190,13 @@ def add_robustness(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         '--slices', type=int, help='healthy slices that count of a patient (default: all)'
     )
-    command.add_argument('--threshold', type=float, help="log-odds (default: the checkpoint's)")
+    command.add_argument(
+        '--thresholds',
+        type=float,
+        nargs=2,
+        metavar=('IN_SCANS', 'ALONE'),
+        help="of slices, log-odds (default: the checkpoint's)",
+    )
     command.add_argument(
         '--degradations',
         nargs='+',
@@ -205,7 +211,7 @@ def run_robustness(args: argparse.Namespace) -> None:
     """Print a table."""
     from benchmarks.robustness import measure
 
-    settings = (args.fold, args.slices, args.threshold, args.degradations)
+    settings = (args.fold, args.slices, args.thresholds, args.degradations)
     print_table(measure(args.data, args.checkpoint, *settings))
 
 

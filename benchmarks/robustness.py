@@ -86,7 +86,7 @@ def measure(
     checkpoint: Path,
     fold: int | None = None,
     slices: int | None = None,
-    threshold: float | None = None,
+    thresholds: tuple[float, float] | None = None,
     names: Sequence[str] = (),
 ) -> list[dict[str, str]]:
     """Test a network on the slices of a tree, clean and degraded.
@@ -98,7 +98,8 @@ def measure(
             None: those of the tree's ``test``.
         slices (int, optional): Slices without hemorrhage that count of a patient, at most, spread
             over the scan. Defaults to None: all.
-        threshold (float, optional): That scores of hemorrhage reach. Defaults to the checkpoint's.
+        thresholds (tuple, optional): That scores of hemorrhage reach, in a scan and alone. Defaults
+            to the checkpoint's.
         names (Sequence[str]): What the names of the trials begin with that are wanted beside the
             clean scan. Defaults to all.
 
@@ -112,8 +113,10 @@ def measure(
     patients = find_patients(tree, fold)
     segmenter = Segmenter.from_pretrained(checkpoint)
     refuse_trained(checkpoint, segmenter.network.training.get('training_patients', ()), patients)
-    if threshold is None:
-        threshold = segmenter.network.slice_point.threshold
+    if thresholds is None:
+        in_scans, alone = (segmenter.network.points(layers)[0].threshold for layers in (2, 1))
+    else:
+        in_scans, alone = thresholds
     outcomes = [Outcome() for _ in trials]
     for owner, patient in enumerate(patients):
         print(f'{owner + 1} of {len(patients)}: {patient.name}', file=sys.stderr)
@@ -125,7 +128,11 @@ def measure(
                 if truth.any() or not clean.masks[index].any():
                     outcome.add(owner, truth, score, mask)
     return [
-        {'degradation': trial.name, 'strength': trial.strength, **outcome.figures(threshold)}
+        {
+            'degradation': trial.name,
+            'strength': trial.strength,
+            **outcome.figures(alone if trial.lone else in_scans),
+        }
         for trial, outcome in zip(trials, outcomes)
     ]
 

@@ -110,3 +110,5 @@ def test_the_pretrained_network(tree, capsys):
     assert [row['strength'] for row in table] == ['', '', '5%', '10%', '20%']
     assert all(0 <= float(row['slice AUC']) <= 1 for row in table)
     assert capsys.readouterr().err == '1 of 1: 031\n'
+    rows = benchmark.measure(tree, checkpoint, 1, thresholds=(-99, 99), names=['one slice'])
+    assert [row['sensitivity'] for row in rows] == ['1.000', '0.000']
