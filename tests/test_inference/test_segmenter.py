@@ -19,12 +19,14 @@ def largest(differences):
     return np.abs(differences).max()
 
 
-def mmseg_predictions(tree, patient):
+def mmseg_predictions(tree, patient, alone=False):
     """What mmseg's own test pipeline and the segmentor say of each slice of a patient."""
     cfg = Config.fromfile(FILES / f'configs/{PRETRAINED}.py')
     weights = torch.load(FILES / f'checkpoints/{PRETRAINED}.pth', weights_only=True)
     dataset = cfg.test_dataloader.dataset
     dataset.update(data_root=str(tree), lazy_init=False)
+    (load,) = (step for step in dataset.pipeline if step.type == 'LoadScan')
+    load.alone = alone
     found = {}
     with DefaultScope.overwrite_default_scope('mmseg'), torch.inference_mode():
         model = MODELS.build(cfg.model).eval()
@@ -55,6 +57,17 @@ def test_same_as_mmsegs_own_pipeline_on_real_slices(segmenter, sample_tree, read
     smoothed = weights @ raw / weights.sum(axis=1)
     assert [each.score for each in found.slices] == pytest.approx(smoothed, abs=1e-4)
     assert found.score == pytest.approx(smoothed.max(), abs=1e-4)
+
+
+def test_a_lone_slice_is_what_a_test_of_slices_alone_sees(segmenter, sample_tree, read_patient):
+    hu, _ = read_patient('052')
+    found = segmenter.segment([hu[:1], hu[3:4]])
+    expected = mmseg_predictions(sample_tree, '052', alone=True)
+    in_scan = segmenter.segment(hu).slices
+    for number, each in zip((0, 3), found):
+        assert each.score == pytest.approx(expected[number].slice_score, abs=1e-4)
+        assert each.score != pytest.approx(in_scan[number].score, abs=1e-2)
+        assert np.array_equal(each.masks[0], expected[number].pred_sem_seg.data[0].numpy())
 
 
 def test_same_for_any_batch_size_and_company(segmenter, read_patient, monkeypatch):
