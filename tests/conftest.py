@@ -91,3 +91,14 @@ def write_hu(tree: Path) -> None:
 def tree(tmp_path: Path) -> Path:
     """A prepared tree of 8 slices to train on and 3 to validate on."""
     return write_tree(tmp_path / 'data')
+
+
+@pytest.fixture
+def network(monkeypatch):
+    """A stand-in for the pretrained network."""
+    from cranium.inference.segmenter import Segmenter
+    from tests.test_inference.made import ByBrightness
+
+    network = ByBrightness()
+    monkeypatch.setattr(Segmenter, 'from_pretrained', lambda *args: network)
+    return network

@@ -16,18 +16,10 @@ from cranium.cli import COMMANDS
 from cranium.cli.predict import FORMATS
 from cranium.evaluation.masks import read_mask
 from cranium.inference import writers
-from cranium.inference.segmenter import Segmenter
 from cranium.windows import BRAIN, decode_hu
 from tests.conftest import BIN, ROOT, call_cranium, run_command
 from tests.dicom_files import write_series
-from tests.test_inference.made import ByBrightness, heads, names_of
-
-
-@pytest.fixture
-def network(monkeypatch):
-    network = ByBrightness()
-    monkeypatch.setattr(Segmenter, 'from_pretrained', lambda *args: network)
-    return network
+from tests.test_inference.made import heads, names_of
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from cranium.inference.share import Share
 from cranium.windows import BRAIN, Window
 from tests.dicom_files import write_series
 
-from .made import ByBrightness, heads, names_of
+from .made import heads, names_of
 
 ALONE = Share()
 
@@ -48,13 +48,6 @@ class Notes:
     @property
     def problems(self):
         return [outcome.problem for outcome in self.outcomes if outcome.problem]
-
-
-@pytest.fixture
-def network(monkeypatch):
-    network = ByBrightness()
-    monkeypatch.setattr(Segmenter, 'from_pretrained', lambda *args: network)
-    return network
 
 
 @pytest.fixture
