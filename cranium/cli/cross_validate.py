@@ -97,7 +97,7 @@ def command(
         n: results.read_results(f.results) for n, f in folds.items() if f.state() == FINISHED
     }
     notes += [f'Fold {number} is not finished.' for number in folds if number not in finished]
-    name = config.stem + (f', seed {seed}' if seed else '')
+    name = ', '.join([config.stem, *[f'seed {seed}'] * bool(seed), *['slices alone'] * alone])
     pooled = pooling.pool(finished, name=name, notes=notes)
     pooled_dir = work_dir / ('pooled-alone' if alone else 'pooled')
     results.write_results(pooled, pooled_dir)

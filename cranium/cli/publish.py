@@ -27,7 +27,7 @@ def command(checkpoint: Path, out: Path, cross_validation: Path | None) -> None:
         from cranium.evaluation.pooling import shipped_operating_points
         from cranium.evaluation.results import SUMMARY, find_results, read_results
 
-        pooled = find_results(cross_validation)
+        pooled = find_results(cross_validation).resolve()
         alone = pooled.with_name(f'{pooled.name}-alone')
         has_alone = (alone / SUMMARY).is_file()
         points = shipped_operating_points(
@@ -35,8 +35,8 @@ def command(checkpoint: Path, out: Path, cross_validation: Path | None) -> None:
         )
         if not has_alone:
             click.echo(
-                'Note: lone slices get the threshold of slices in a scan; '
-                '`cranium cross-validate --alone` measures one for them'
+                'Note: lone slices get the threshold of slices in a scan; where networks see '
+                'slices in their scan, `cranium cross-validate --alone` measures their own'
             )
     count = publish_checkpoint(checkpoint, out, points)
     content = out.read_bytes()

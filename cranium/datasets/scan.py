@@ -69,8 +69,9 @@ class LoadScan(BaseTransform):
             for kept in (self._slices, self._angles):
                 kept.pop((path, factor), None)  # the file may be another by now
         if self.alone:
-            for known in ('scan', 'head_center', 'head_angle'):
-                results.pop(known, None)
+            results.pop('scan', None)
+            results.pop('head_center', None)
+            results.pop('head_angle', None)
         stack, scan = self._load_stack(results, factor)
         this = stack[self.neighbors]
         results['img'] = stack_planes(stack)

@@ -62,7 +62,7 @@ def make_app(
 
     Args:
         segment (Callable): Such as ``Segmenter.segment_scan``.
-        network (NetworkSpec): What segments; the page names it and its threshold.
+        network (NetworkSpec): What segments; the page names it.
         limits (Limits, optional): Defaults to :class:`Limits` as it is.
         window (Window): What 8-bit pictures are taken for. Defaults to the brain window.
     """

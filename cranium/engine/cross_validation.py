@@ -144,13 +144,17 @@ class Fold:
         """Tell how far the fold is: new, interrupted in its training, trained or finished.
 
         Raises:
-            CraniumError: If what is there was made with other settings.
+            CraniumError: If what is there was made with other settings, or a network that was
+                tested before is gone.
         """
         if self.config_file.is_file():
             self._compare(_load(self.config_file))
         if (self.results / 'summary.json').is_file():
             return FINISHED
         if self.last_checkpoint is None:
+            if (self.folder / 'test' / 'evaluation' / 'summary.json').is_file():
+                msg = f'{self.final_checkpoint}: is gone, so that what was tested in its scans'
+                raise CraniumError(f'{msg} cannot be tested alone; use another --work-dir')
             return NEW
         return TRAINED if self.last_checkpoint == self.final_checkpoint else INTERRUPTED
 
@@ -241,12 +245,18 @@ def run_logged(command: Sequence[str], log: Path) -> int:
 
 def _alone(config: Config) -> tuple[str, ...]:
     """Options by which a test takes each slice for a lone one, whose score nothing can smooth."""
-    types = [step['type'] for step in config.test_dataloader.dataset.get('pipeline', ())]
+    place, dataset = 'test_dataloader.dataset', config.test_dataloader.dataset
+    while 'dataset' in dataset:
+        place, dataset = f'{place}.dataset', dataset['dataset']
+    types = [step['type'] for step in dataset.get('pipeline', ())]
     if 'LoadScan' not in types:
         msg = '--alone is for networks that see slices in their scan'
         raise CraniumError(f'{msg}; the test pipeline has no LoadScan, so leave it out')
-    place = f'test_dataloader.dataset.pipeline.{types.index("LoadScan")}.alone'
-    return f'{place}=True', 'test_evaluator.score_smoothing=0'
+    return (
+        f'{place}.pipeline.{types.index("LoadScan")}.alone=True',
+        'test_evaluator.score_smoothing=0',
+        'test_evaluator.operating_point=None',  # which is for smoothed scores
+    )
 
 
 def _load(file: Path) -> Config:

@@ -84,7 +84,8 @@ def shipped_operating_points(pooled: Results, alone: Results | None = None) -> d
         fits all patients, where there is one; ``score_smoothing``; and ``patients``, how many.
 
     Raises:
-        CraniumError: The results are not those of a cross-validation with scores.
+        CraniumError: The results are not those of a cross-validation with scores, of scans and of
+            lone slices, or not of the same networks.
     """
     point = pooled.operating_point
     found = {
@@ -92,12 +93,25 @@ def shipped_operating_points(pooled: Results, alone: Results | None = None) -> d
         'score_smoothing': point.score_smoothing,
         'patients': len(point.patients),
     }
+    if pooled.provenance.get('alone'):
+        msg = 'these results are those of lone slices, not of scans'
+        raise CraniumError(f'{msg}; run cranium cross-validate without --alone as well')
     if alone is None:
         return found
-    if alone.operating_point.patients != point.patients:
-        msg = 'lone slices were tested of other patients than scans'
-        raise CraniumError(f'{msg}; run cranium cross-validate --alone on all folds again')
-    return {**found, 'lone_slice': _operating_points(alone)['slice']}
+    of_lone = _operating_points(alone)['slice']
+    if not alone.provenance.get('alone') or _tested(alone) != _tested(pooled):
+        msg = 'lone slices were not tested by the networks, and of the patients, of the scans'
+        raise CraniumError(f'{msg}; run cranium cross-validate --alone again')
+    return {**found, 'lone_slice': of_lone}
+
+
+def _tested(pooled: Results) -> dict[str, Any]:
+    """The weights and the patients of each fold."""
+    weights = {
+        fold: checkpoint.get('sha256') if isinstance(checkpoint, Mapping) else checkpoint
+        for fold, checkpoint in pooled.provenance['checkpoint'].items()
+    }
+    return {'weights': weights, 'patients': pooled.provenance['patients']}
 
 
 def _operating_points(pooled: Results) -> dict[str, dict[str, Any]]:

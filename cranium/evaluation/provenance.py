@@ -58,8 +58,9 @@ def describe_run(
 
     Returns:
         dict: Among others ``data`` (folder of the images tested), ``trained_on`` (patients tested
-        that were also trained on, None where the checkpoint does not name those) and
-        ``chosen_on_test`` (whether the checkpoint is the best on these data).
+        that were also trained on, None where the checkpoint does not name those),
+        ``chosen_on_test`` (whether the checkpoint is the best on these data) and ``alone``
+        (whether each slice was taken for the only one of its scan).
     """
     test, val = data_set(config, 'test_dataloader'), data_set(config, 'val_dataloader')
     training, load_from = training or {}, config.get('load_from') or ''
@@ -78,6 +79,7 @@ def describe_run(
         'trained_on': None if trained is None else sorted(set(trained) & set(tested)),
         'chosen_on_test': Path(load_from).name.startswith('best_')
         and _choice(val) == _choice(test),
+        'alone': any(step.get('alone') for step in test.get('pipeline', ())),
     }
 
 
@@ -106,6 +108,8 @@ def warnings(provenance: Mapping[str, Any]) -> list[str]:
         'figures of unseen patients.': shared,
         'The checkpoint was chosen as the best on these very data, so the figures flatter; test on '
         'a split that had no part in the choice.': provenance.get('chosen_on_test'),
+        'Each slice was tested as if its scan had no other; figures of patients are those of their '
+        'highest slice.': provenance.get('alone'),
     }
     return [text for text, holds in found.items() if holds]
 

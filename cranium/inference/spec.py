@@ -49,8 +49,8 @@ class NetworkSpec:
             scores are smoothed along a scan. Defaults to 0.
         slice_point (OperatingPoint): For the score of a slice. Defaults to a threshold of 0.
         scan_point (OperatingPoint): For that of a scan, the highest of its slices. Likewise.
-        lone_point (OperatingPoint, optional): For that of a slice whose scan has no other, which
-            nothing smooths. Defaults to None: as that of any slice.
+        lone_point (OperatingPoint, optional): For that of a slice, or a layer of thin ones, whose
+            scan has no other, which nothing smooths. Defaults to None: as that of any slice.
         classes (tuple): Names of the classes. Defaults to background and hemorrhage.
         name (str): Of the config. Defaults to ''.
         version (str): Of the package that trained it. Defaults to ''.

@@ -203,10 +203,27 @@ def test_slices_are_tested_alone_beside_the_test_in_their_scans(make, experiment
     (test,) = alone.commands(TRAINED)
     assert test[test.index('--work-dir') + 1] == f'{alone.folder}/test-alone'
     options = ['test_dataloader.dataset.pipeline.1.alone=True', 'test_evaluator.score_smoothing=0']
-    assert test[-3:] == ['--cfg-options', *options]
+    assert test[-4:-1] == ['--cfg-options', *options]
     alone.results.mkdir(parents=True)
     (alone.results / 'summary.json').write_text('{}')
     assert alone.state() == FINISHED
+
+
+def test_no_other_network_is_trained_for_slices_alone(make, experiment):
+    """Checkpoints may be removed to save space."""
+    experiment.write_text(CONFIG + PIPELINE.format(['LoadScan']))
+    save_results(make())
+    (make().folder / 'iter_6.pth').unlink()
+    assert make().state() == FINISHED
+    with pytest.raises(CraniumError, match=r'fold_2/iter_6\.pth: is gone, .* tested alone'):
+        make(alone=True).state()
+
+
+def test_slices_of_a_wrapped_data_set_are_tested_alone(make, experiment):
+    wrapped = "test_dataloader['dataset'] = dict(type='RepeatDataset', times=1, "
+    wrapped += "dataset=dict(data_root='data', pipeline=[dict(type='LoadScan')]))\n"
+    experiment.write_text(CONFIG + wrapped)
+    assert 'test_dataloader.dataset.dataset.pipeline.0.alone=True' in make(alone=True).test_options
 
 
 @pytest.mark.parametrize('pipeline', ['', PIPELINE.format(['LoadImageFromFile'])])

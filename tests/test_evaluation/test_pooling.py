@@ -133,18 +133,26 @@ def test_what_a_checkpoint_tells_of_its_scores():
     assert found == {'slice': perfect, 'patient': perfect, **rest}
     pooled = pooling.pool(folds, replicates=0)
     lone = {n: [*scored(f'{n}1', 4.0, 2.0), clean(f'{n}2', 3.0)] for n in (1, 2)}
-    about = fold(0).provenance
-    alone = pooling.pool(
-        {n: results.evaluate(some, provenance=about, replicates=0) for n, some in lone.items()},
-        replicates=0,
-    )
+
+    def tested(**about):
+        """Slices that were tested alone."""
+        about = fold(0).provenance | {'alone': True} | about
+        return pooling.pool(
+            {n: results.evaluate(some, provenance=about, replicates=0) for n, some in lone.items()},
+            replicates=0,
+        )
+
+    alone = tested()
     both = pooling.shipped_operating_points(pooled, alone)
     del both['slice']['calibration'], both['patient']['calibration']
     assert {**both, 'lone_slice': None} == {**found, 'lone_slice': None}
-    assert both['lone_slice'] == pooling.shipped_operating_points(alone)['slice']
-    assert both['lone_slice']['threshold'] == 4.0
-    with pytest.raises(CraniumError, match='--alone on all folds again'):
-        pooling.shipped_operating_points(pooled, folds[1])
+    lone_slice = {key: both['lone_slice'][key] for key in perfect}
+    assert lone_slice == {**perfect, 'threshold': 4.0} and 'calibration' in both['lone_slice']
+    for other in (tested(alone=False), tested(checkpoint={'sha256': 'another'}), pooled):
+        with pytest.raises(CraniumError, match=r'by the networks, .* --alone again'):
+            pooling.shipped_operating_points(pooled, other)
+    with pytest.raises(CraniumError, match='those of lone slices, not of scans'):
+        pooling.shipped_operating_points(alone)
     with pytest.raises(CraniumError, match='run cranium cross-validate without --fold'):
         pooling.shipped_operating_points(folds[1])
     with pytest.raises(CraniumError, match='in at least two folds'):

@@ -73,6 +73,13 @@ def test_a_newer_version_may_say_more():
     assert NetworkSpec.from_json(text, 'a.onnx') == SPEC
 
 
+def test_a_file_of_an_older_version_is_to_be_written_again():
+    older = json.loads(SPEC.to_json())
+    older['slice_threshold'] = older.pop('slice_point')
+    with pytest.raises(CraniumError, match=r"'slice_point'\); write it again by `cranium export`"):
+        NetworkSpec.from_json(json.dumps(older), 'a.onnx')
+
+
 @pytest.mark.parametrize('text', ['', '{}', '[]', '3', '{"size": 3}'])
 def test_other_text_is_refused_by_file(text):
     with pytest.raises(CraniumError, match=r'a\.onnx: what its network expects .*cranium export'):
