@@ -134,12 +134,16 @@ def _experiment(config: Mapping[str, Any]) -> dict[str, Any]:
     sizes = ('crop_size', 'model.data_preprocessor.size', 'align.size', 'img_scale')
     size = next(filter(None, map(look_up, sizes)), ())
     return {
-        # mim names the work directory after the config.
-        'name': Path(str(config.get('work_dir') or '')).name or None,
+        'name': _name(Path(str(config.get('work_dir') or ''))),
         'backbone': look_up('model.backbone.type'),
         'crop_size': 'x'.join(map(str, size)) or None,
         'lr': look_up('optim_wrapper.optimizer.lr'),
     }
+
+
+def _name(work_dir: Path) -> str | None:
+    """mim names the work directory of a training after the config; a test may lie in it."""
+    return (work_dir.parent if work_dir.name in ('test', 'test-alone') else work_dir).name or None
 
 
 def _images(dataset: Mapping[str, Any]) -> Path:

@@ -43,6 +43,23 @@ def test_unseen_patients(tree):
     assert provenance.warnings(about) == []
 
 
+@pytest.mark.parametrize('folder', ['', '/test', '/test-alone'])
+def test_a_test_is_called_after_its_training(tree, folder):
+    run = config(tree) | {'work_dir': f'work_dirs/unet{folder}'}
+    assert provenance.describe_run(run, ())['experiment']['name'] == 'unet'
+    assert provenance.describe_run({'work_dir': None}, ())['experiment']['name'] is None
+
+
+def test_slices_that_were_tested_alone(tree):
+    run = config(tree)
+    assert provenance.describe_run(run, ())['alone'] is False
+    run['test_dataloader']['dataset']['dataset']['pipeline'] = [{'type': 'LoadScan', 'alone': True}]
+    about = provenance.describe_run(run, (), {'training_patients': []})
+    assert about['alone'] is True
+    (warning,) = provenance.warnings(about)
+    assert warning.startswith('Each slice was tested as if its scan had no other')
+
+
 def test_tested_on_training_patients(tree):
     about = provenance.describe_run(config(tree), {'049', '051'}, {'training_patients': ['051']})
     assert about['trained_on'] == ['051']
