@@ -142,7 +142,7 @@ def _experiment(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name(work_dir: Path) -> str | None:
-    """mim names the work directory of a training after the config; a test may lie in it."""
+    """Name a training as mim names its folder, after the config; a test may lie in that."""
     return (work_dir.parent if work_dir.name in ('test', 'test-alone') else work_dir).name or None
 
 
