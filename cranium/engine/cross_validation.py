@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 
 from cranium.engine.hooks import data_sha256
 from cranium.errors import CraniumError
@@ -73,9 +73,7 @@ def fold_config(
             raise CraniumError(msg)
     config = load_experiment(experiment, options)
     for name, chosen in zip(('train_dataloader', 'test_dataloader'), patients):
-        dataset = config[name].dataset or {}
-        while 'dataset' in dataset:  # RepeatDataset and the like
-            dataset = dataset['dataset']
+        _, dataset = _innermost(config, name)
         if 'data_root' not in dataset:
             raise CraniumError(f'{experiment}: {name} has no single data set with a data_root')
         prefix = dict(img_path=IMAGES, seg_map_path=MASKS)
@@ -149,10 +147,10 @@ class Fold:
         """
         if self.config_file.is_file():
             self._compare(_load(self.config_file))
-        if (self.results / 'summary.json').is_file():
+        if _is_tested(self.tested):
             return FINISHED
         if self.last_checkpoint is None:
-            if (self.folder / 'test' / 'evaluation' / 'summary.json').is_file():
+            if _is_tested(self.folder / 'test'):
                 msg = f'{self.final_checkpoint}: is gone, so that what was tested in its scans'
                 raise CraniumError(f'{msg} cannot be tested alone; use another --work-dir')
             return NEW
@@ -245,9 +243,7 @@ def run_logged(command: Sequence[str], log: Path) -> int:
 
 def _alone(config: Config) -> tuple[str, ...]:
     """Options by which a test takes each slice for a lone one, whose score nothing can smooth."""
-    place, dataset = 'test_dataloader.dataset', config.test_dataloader.dataset
-    while 'dataset' in dataset:
-        place, dataset = f'{place}.dataset', dataset['dataset']
+    place, dataset = _innermost(config, 'test_dataloader')
     types = [step['type'] for step in dataset.get('pipeline', ())]
     if 'LoadScan' not in types:
         msg = '--alone is for networks that see slices in their scan'
@@ -257,6 +253,18 @@ def _alone(config: Config) -> tuple[str, ...]:
         'test_evaluator.score_smoothing=0',
         'test_evaluator.operating_point=None',  # which is for smoothed scores
     )
+
+
+def _is_tested(folder: Path) -> bool:
+    return (folder / 'evaluation' / 'summary.json').is_file()
+
+
+def _innermost(config: Config, loader: str) -> tuple[str, ConfigDict]:
+    """The data set of a loader within RepeatDataset and the like, and its place in the config."""
+    place, dataset = f'{loader}.dataset', config[loader].dataset or ConfigDict()
+    while 'dataset' in dataset:
+        place, dataset = f'{place}.dataset', dataset['dataset']
+    return place, dataset
 
 
 def _load(file: Path) -> Config:
